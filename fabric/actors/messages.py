@@ -1,0 +1,280 @@
+"""Every message between control plane and provider: Order, Receipt and their parts. Versioned, bytes in, bytes out.
+
+A frame is msgpack of `[VERSION, kind, fields…]`. A receipt is a stranger's data: `decode_receipt` checks every type, count and
+size and raises `BadFrame`; nothing is ever unpickled.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+VERSION = 1
+RECEIPT_BYTES_MAX = 8 * 1024 * 1024  # what rides inside one Ray RPC
+DETAIL_CHARACTERS_MAX = 500
+SUBTASKS_MAX = 4096
+ITEM_ERRORS_MAX = 100_000
+
+
+class BadFrame(ValueError):
+    """The bytes are no message of this version, or one that breaks a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """Which model to run and where its bytes are."""
+
+    sha256: str  # hex; the session cache's key
+    url: str  # signed GET
+    size: int
+    inputs: dict[str, dict[str, Any]]  # name -> {"dtype": numpy name, "shape": [int | None …] with the batch axis, "codec": card entry}
+    outputs: dict[str, dict[str, Any]]  # name -> {"dtype", "shape"}
+    batchable: bool
+    batch_items_max: int  # items of one run(); 1 when not batchable; the fixed size when the batch axis is fixed
+    batch_fixed: bool  # the axis is fixed: the last batch is padded
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A run of consecutive items of one input. Exactly one of `data` and `url` is set."""
+
+    item_count: int
+    encoding: str  # "rows": C-order little-endian rows of dtype and shape; "image": encoded image files, one after another
+    data: bytes | None = None
+    url: str | None = None  # signed GET of the whole object or of exactly this range
+    offset: int = 0  # bytes into the object
+    length: int = 0
+    dtype: str = ""  # rows only: of the stored rows
+    shape: tuple[int, ...] = ()  # rows only: of one item
+    sizes: tuple[int, ...] = ()  # image only: bytes of each item
+
+
+@dataclass(frozen=True, slots=True)
+class InputOrder:
+    """The items of one model input for one subtask, in order. A broadcast input is one item, given whole to every run."""
+
+    name: str
+    parts: tuple[Part, ...]
+    broadcast: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SubtaskOrder:
+    """One subtask under one lease."""
+
+    id: bytes  # 16
+    fence: int
+    item_count: int
+    inputs: tuple[InputOrder, ...]
+    output_url: str | None = None  # signed PUT for an output that is too large to ride along
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Subtasks of one model for one slot."""
+
+    id: bytes  # 16
+    model: ModelRef
+    subtasks: tuple[SubtaskOrder, ...]
+    inline_output_bytes_max: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ItemError:
+    """An item that could not be used; its neighbours are delivered."""
+
+    index: int  # within the subtask
+    code: str  # such as corrupt_image
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubtaskReceipt:
+    """What became of one subtask. `output` (a tensor frame) or, when it was uploaded, its size and hash."""
+
+    id: bytes
+    fence: int
+    status: str  # "done", "failed" (retrying may help), "refused" (it never will) or "cancelled"
+    run_us: int  # decode + run + encode on the slot, without fetching and loading; 0 unless done
+    output: bytes | None = None
+    output_header: bytes | None = None  # of an uploaded frame
+    output_size: int = 0
+    output_sha256: bytes | None = None
+    item_errors: tuple[ItemError, ...] = ()
+    error_code: str = ""
+    error_detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to one order."""
+
+    order_id: bytes
+    subtasks: tuple[SubtaskReceipt, ...]
+    load_us: int  # model fetched and session made, not billed
+    fetch_us: int
+    error_code: str = ""  # the whole order failed before any subtask ran
+    error_detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a ping: which orders the slot holds and which models are loaded."""
+
+    order_ids: tuple[bytes, ...]
+    models: tuple[str, ...]
+    busy_s: float
+
+
+def encode_order(order: Order) -> bytes:
+    """One order as a frame."""
+    model = order.model
+    return _pack("order", [
+        order.id,
+        [model.sha256, model.url, model.size, model.inputs, model.outputs, model.batchable, model.batch_items_max, model.batch_fixed],
+        [[s.id, s.fence, s.item_count, [_input_fields(i) for i in s.inputs], s.output_url] for s in order.subtasks],
+        order.inline_output_bytes_max,
+        order.timeout_s,
+    ])  # fmt: skip
+
+
+def decode_order(frame: bytes) -> Order:
+    """Read an order.
+
+    Raises:
+        BadFrame: another version, or not an order.
+    """
+    try:
+        order_id, model, subtasks, inline_max, timeout_s = _unpack(frame, "order")
+        return Order(
+            order_id,
+            ModelRef(*model),
+            tuple(SubtaskOrder(i, f, n, tuple(_input_of(x) for x in inputs), url) for i, f, n, inputs, url in subtasks),
+            inline_max,
+            timeout_s,
+        )
+    except (ValueError, TypeError) as error:
+        raise BadFrame(f"not an order: {error}") from error
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """One receipt as a frame."""
+    return _pack("receipt", [
+        receipt.order_id,
+        [[s.id, s.fence, s.status, s.run_us, s.output, s.output_header, s.output_size, s.output_sha256,
+          [[e.index, e.code, e.detail] for e in s.item_errors], s.error_code, s.error_detail] for s in receipt.subtasks],
+        receipt.load_us, receipt.fetch_us, receipt.error_code, receipt.error_detail,
+    ])  # fmt: skip
+
+
+def decode_receipt(frame: bytes) -> Receipt:
+    """Read a receipt that a stranger wrote.
+
+    Raises:
+        BadFrame: anything in it has another type, sign or size than a receipt may have.
+    """
+    try:
+        order_id, subtasks, load_us, fetch_us, code, detail = _unpack(frame, "receipt")
+        _check(len(subtasks) <= SUBTASKS_MAX, "too many subtasks")
+        return Receipt(
+            _bytes(order_id, 16), tuple(_subtask_receipt_of(s) for s in subtasks),
+            _count(load_us), _count(fetch_us), _text(code), _text(detail),
+        )  # fmt: skip
+    except (ValueError, TypeError) as error:
+        raise BadFrame(f"not a receipt: {error}") from error
+
+
+def encode_cancel(order_ids: list[bytes]) -> bytes:
+    """Ask a slot to give up orders."""
+    return _pack("cancel", [order_ids])
+
+
+def decode_cancel(frame: bytes) -> list[bytes]:
+    """Read the ids of orders to give up."""
+    (order_ids,) = _unpack(frame, "cancel")
+    return list(order_ids)
+
+
+def encode_pong(pong: Pong) -> bytes:
+    """One pong as a frame."""
+    return _pack("pong", [list(pong.order_ids), list(pong.models), pong.busy_s])
+
+
+def decode_pong(frame: bytes) -> Pong:
+    """Read a pong that a stranger wrote.
+
+    Raises:
+        BadFrame: it is none.
+    """
+    try:
+        order_ids, models, busy_s = _unpack(frame, "pong")
+        _check(len(order_ids) <= 64 and len(models) <= 4096, "too long")
+        return Pong(tuple(_bytes(i, 16) for i in order_ids), tuple(_text(m) for m in models), float(busy_s))
+    except (ValueError, TypeError) as error:
+        raise BadFrame(f"not a pong: {error}") from error
+
+
+def _pack(kind: str, fields: list[Any]) -> bytes:
+    return msgpack.packb([VERSION, kind, *fields], use_bin_type=True)
+
+
+def _unpack(frame: bytes, kind: str) -> list[Any]:
+    if not isinstance(frame, bytes | bytearray | memoryview) or len(frame) > RECEIPT_BYTES_MAX * 8:
+        raise BadFrame("not bytes, or too many")
+    try:
+        fields = msgpack.unpackb(frame, raw=False, strict_map_key=True)
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise BadFrame("not msgpack") from error
+    if not isinstance(fields, list) or fields[:2] != [VERSION, kind]:
+        raise BadFrame(f"not a {kind} of version {VERSION}")
+    return fields[2:]
+
+
+def _input_fields(order: InputOrder) -> list[Any]:
+    parts = [[p.item_count, p.encoding, p.data, p.url, p.offset, p.length, p.dtype, p.shape, p.sizes] for p in order.parts]
+    return [order.name, parts, order.broadcast]
+
+
+def _input_of(fields: list[Any]) -> InputOrder:
+    name, parts, broadcast = fields
+    return InputOrder(
+        name,
+        tuple(Part(n, e, d, u, o, size, t, tuple(shape), tuple(sizes)) for n, e, d, u, o, size, t, shape, sizes in parts),
+        broadcast,
+    )
+
+
+def _subtask_receipt_of(fields: list[Any]) -> SubtaskReceipt:
+    sub_id, fence, status, run_us, output, header, size, sha256, item_errors, code, detail = fields
+    _check(status in {"done", "failed", "refused", "cancelled"}, f"status {status!r}")
+    _check(len(item_errors) <= ITEM_ERRORS_MAX, "too many item errors")
+    return SubtaskReceipt(
+        _bytes(sub_id, 16), _count(fence), status, _count(run_us),
+        None if output is None else _bytes(output),
+        None if header is None else _bytes(header),
+        _count(size),
+        None if sha256 is None else _bytes(sha256, 32),
+        tuple(ItemError(_count(i), _text(c), _text(d)) for i, c, d in item_errors),
+        _text(code), _text(detail),
+    )  # fmt: skip
+
+
+def _check(condition: bool, what: str) -> None:
+    if not condition:
+        raise BadFrame(what)
+
+
+def _bytes(value: Any, length: int | None = None) -> bytes:
+    _check(isinstance(value, bytes) and (length is None or len(value) == length), "bytes expected")
+    return bytes(value)
+
+
+def _count(value: Any) -> int:
+    _check(type(value) is int and 0 <= value < 2**62, "a count expected")
+    return int(value)
+
+
+def _text(value: Any) -> str:
+    _check(isinstance(value, str), "text expected")
+    return str(value)[:DETAIL_CHARACTERS_MAX]

@@ -1,0 +1,1 @@
+"""Money: what is owed, held, earned and paid."""

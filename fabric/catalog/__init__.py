@@ -1,0 +1,1 @@
+"""The ONNX models that jobs may run."""

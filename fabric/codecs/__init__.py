@@ -1,0 +1,1 @@
+"""Python values to and from named tensors; shared by API, actors and client."""

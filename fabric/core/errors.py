@@ -1,0 +1,183 @@
+"""The whole error tree; each class has a code, an HTTP status and `retryable`.
+
+    FabricError
+    ├── Invalid 422                 invalid
+    │   ├── InvalidModel            invalid_model
+    │   ├── InvalidInput            invalid_input
+    │   ├── EmptyJob                empty_job
+    │   └── IdempotencyMismatch     idempotency_mismatch
+    ├── Malformed 400               malformed
+    ├── Unauthenticated 401         unauthenticated
+    │   └── CredentialExpired       credential_expired
+    ├── InsufficientFunds 402       insufficient_funds
+    ├── Forbidden 403               forbidden
+    ├── NotFound 404                not_found
+    ├── Conflict 409                conflict
+    │   ├── AlreadyExists           already_exists
+    │   ├── AlreadyFinished         already_finished
+    │   └── RequestInProgress       request_in_progress
+    ├── TooLarge 413                too_large
+    ├── UnsupportedMedia 415        unsupported_media
+    ├── RangeNotSatisfiable 416     range_not_satisfiable
+    ├── RateLimited 429             rate_limited
+    └── Unavailable 503             unavailable
+        ├── DatabaseUnavailable     database_unavailable
+        ├── StorageUnavailable      storage_unavailable
+        └── FleetUnavailable        fleet_unavailable
+
+Errors are for the world's mistakes; assertions are for ours.
+"""
+
+from typing import Any, ClassVar
+
+
+class FabricError(Exception):
+    """Something went wrong inside Fabric."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str | None = None, **fields: Any) -> None:
+        """Keep `detail` (default: the class docstring) and extra public `fields` such as `errors=[{loc, msg}]`."""
+        self.detail = detail or (type(self).__doc__ or "").strip()
+        self.fields = fields
+        super().__init__(self.detail)
+
+
+class Invalid(FabricError):
+    """The request is well formed but its content cannot be accepted."""
+
+    code, status = "invalid", 422
+
+
+class InvalidModel(Invalid):
+    """The model file cannot be accepted."""
+
+    code = "invalid_model"
+
+
+class InvalidInput(Invalid):
+    """The inputs do not fit the model."""
+
+    code = "invalid_input"
+
+
+class EmptyJob(Invalid):
+    """The job has no items."""
+
+    code = "empty_job"
+
+
+class IdempotencyMismatch(Invalid):
+    """This Idempotency-Key was already used with another body."""
+
+    code = "idempotency_mismatch"
+
+
+class Malformed(FabricError):
+    """The request body cannot be read."""
+
+    code, status = "malformed", 400
+
+
+class Unauthenticated(FabricError):
+    """No valid credential was given."""
+
+    code, status = "unauthenticated", 401
+
+
+class CredentialExpired(Unauthenticated):
+    """This credential has expired."""
+
+    code = "credential_expired"
+
+
+class InsufficientFunds(FabricError):
+    """The wallet does not hold enough credit."""
+
+    code, status = "insufficient_funds", 402
+
+
+class Forbidden(FabricError):
+    """This caller may not do that."""
+
+    code, status = "forbidden", 403
+
+
+class NotFound(FabricError):
+    """There is no such thing here, or it belongs to somebody else."""
+
+    code, status = "not_found", 404
+
+
+class Conflict(FabricError):
+    """The current state does not allow that."""
+
+    code, status = "conflict", 409
+
+
+class AlreadyExists(Conflict):
+    """It exists already."""
+
+    code = "already_exists"
+
+
+class AlreadyFinished(Conflict):
+    """It has already ended."""
+
+    code = "already_finished"
+
+
+class RequestInProgress(Conflict):
+    """The first request with this Idempotency-Key is still running."""
+
+    code, retryable = "request_in_progress", True
+
+
+class TooLarge(FabricError):
+    """The body is larger than the limit."""
+
+    code, status = "too_large", 413
+
+
+class UnsupportedMedia(FabricError):
+    """This media type is not supported."""
+
+    code, status = "unsupported_media", 415
+
+
+class RangeNotSatisfiable(FabricError):
+    """The requested byte range lies outside the object."""
+
+    code, status = "range_not_satisfiable", 416
+
+
+class RateLimited(FabricError):
+    """Too many requests; slow down."""
+
+    code, status, retryable = "rate_limited", 429, True
+
+
+class Unavailable(FabricError):
+    """This part of Fabric cannot answer now; try again."""
+
+    code, status, retryable = "unavailable", 503, True
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached now; try again."""
+
+    code = "database_unavailable"
+
+
+class StorageUnavailable(Unavailable):
+    """The object storage cannot be reached now; try again."""
+
+    code = "storage_unavailable"
+
+
+class FleetUnavailable(Unavailable):
+    """No provider can be reached now; try again."""
+
+    code = "fleet_unavailable"

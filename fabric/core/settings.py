@@ -1,0 +1,204 @@
+"""All configuration, read once from FABRIC_* variables into one frozen object.
+
+Sources, first wins: the environment, then `$FABRIC_HOME/run/fabric.env` (mode 0600), which `fabric up` writes so that no
+secret travels through Ray or a command line. A group's field `database.app_url` is the variable FABRIC_DATABASE_APP_URL.
+`.env.example` and docs/settings.md are generated from the docstrings below.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fabric.core.errors import Invalid
+
+MIB = 1024 * 1024
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class DatabaseSettings(_Group):
+    """Postgres."""
+
+    url: SecretStr | None = None
+    """Owner's URL (postgresql://…), used by migrations only. Empty: an embedded PostgreSQL 18 is started."""
+    app_url: SecretStr | None = None
+    """The application's URL: a role that may execute the ledger's named flows and nothing else of it."""
+    pool_size: int = 10
+    """Connections each process keeps at most."""
+    statement_timeout_s: float = 30.0
+    """A statement that runs longer is cancelled."""
+
+
+class StorageSettings(_Group):
+    """Object storage."""
+
+    url: str = "disk"
+    """`disk` (under $FABRIC_HOME/objects) or `s3://bucket/prefix`."""
+    endpoint_url: str | None = None
+    """S3 only: another endpoint than Amazon's."""
+    public_url: str | None = None
+    """Disk only: the address of the object server that requestors and providers can reach."""
+    signing_key: SecretStr | None = None
+    """Disk only: the key that signs URLs. `fabric up` makes one."""
+    url_expires_s: int = 900
+    """A signed URL is good for so long."""
+
+
+class AuthSettings(_Group):
+    """Credentials of users."""
+
+    jwt_key: SecretStr | None = None
+    """Signs access tokens. `fabric up` makes one."""
+    access_token_s: int = 900
+    """An access token is good for so long."""
+    refresh_token_s: int = 30 * 86_400
+    """A refresh token is good for so long."""
+
+
+class LimitSettings(_Group):
+    """What one request may ask for."""
+
+    body_bytes_max: int = 1 * MIB
+    """A JSON body; larger ones get 413 before they are read."""
+    upload_bytes_max: int = 2048 * MIB
+    """One uploaded file."""
+    model_bytes_max: int = 1024 * MIB
+    """One uploaded model."""
+    files_per_upload_max: int = 1000
+    """Parts of one multipart upload."""
+    items_per_job_max: int = 1_000_000
+    """Items of one job."""
+    subtasks_per_job_max: int = 100_000
+    """Subtasks of one job."""
+    jobs_open_max: int = 1000
+    """Unfinished jobs of one user."""
+    inline_input_bytes_max: int = 1 * MIB
+    """JSON tensors of one job."""
+    api_keys_max: int = 50
+    """API keys of one user."""
+    join_tokens_max: int = 50
+    """Live join tokens of one user."""
+    providers_max: int = 1000
+    """Machines of one user."""
+    requests_per_minute: int = 6000
+    """Requests of one principal; more get 429."""
+    watchers_max: int = 1000
+    """Open event streams and waiting calls of one gateway; more get 503."""
+
+
+class DispatchSettings(_Group):
+    """The dispatcher."""
+
+    order_target_s: float = 0.7
+    """An order is filled so that it runs about this long."""
+    orders_per_slot: int = 2
+    """Orders outstanding for each slot, so that the wire and the accelerator are busy together."""
+    subtasks_per_order_max: int = 512
+    """Subtasks in one order."""
+    subtask_target_s: float = 0.1
+    """Subtasks are cut at submit so that one runs about this long."""
+    lease_s: float = 20.0
+    """A lease is renewed while its order is known to run; one that ends returns the subtask to the queue."""
+    order_timeout_s: float = 120.0
+    """An order without an answer for so long is lost, however alive its slot seems."""
+    ping_period_s: float = 1.0
+    """Each connected slot is pinged this often."""
+    ping_timeout_s: float = 5.0
+    """A slot that answers no ping for so long is lost."""
+    attempts_max: int = 5
+    """A subtask that failed so often fails for good."""
+    commit_delay_ms: float = 5.0
+    """Receipts are gathered for so long before they are settled together."""
+    commit_subtasks_max: int = 1024
+    """Subtasks settled in one transaction."""
+    inline_order_bytes_max: int = 256 * 1024
+    """Input bytes that one order carries inline; the rest goes by signed URL."""
+    inline_output_bytes_max: int = 64 * 1024
+    """Output bytes of one subtask that lie with it in Postgres; larger ones go to object storage."""
+    inline_outstanding_bytes_max: int = 256 * MIB
+    """Inline bytes of all orders outstanding together."""
+
+
+class BillingSettings(_Group):
+    """Prices."""
+
+    commission_bps: int = 1000
+    """The platform's commission in basis points of gross."""
+    hold_factor: float = 4.0
+    """Without a budget a job holds its expected price times this."""
+    livemode: bool = False
+    """False: play money."""
+    top_up_usd_max: str = "1000"
+    """One top-up."""
+    quote_s: int = 300
+    """A quote holds for so long."""
+
+
+class RaySettings(_Group):
+    """The Ray cluster."""
+
+    address: str | None = None
+    """host:port of the cluster that providers are given. `fabric up` sets it."""
+    token: SecretStr | None = None
+    """The cluster's token; it reaches a provider only through enrolment."""
+    control_node_id: str | None = None
+    """Control deployments are pinned to this Ray node; labels alone are claims."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FABRIC_", env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="ignore",
+        use_attribute_docstrings=True,
+    )  # fmt: skip
+
+    home: Path
+    """Holds postgres/ objects/ gcs/ secrets/ logs/ run/. Default: ~/.local/share/fabric, /var/lib/fabric for root."""
+    host: str = "127.0.0.1"
+    """Where the HTTP endpoint listens."""
+    port: int = 0
+    """Its port; 0 takes 8700 or the next free one."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    database: DatabaseSettings = DatabaseSettings()
+    storage: StorageSettings = StorageSettings()
+    auth: AuthSettings = AuthSettings()
+    limits: LimitSettings = LimitSettings()
+    dispatch: DispatchSettings = DispatchSettings()
+    billing: BillingSettings = BillingSettings()
+    ray: RaySettings = RaySettings()
+
+    @cached_property
+    def objects_path(self) -> Path:
+        """Where the disk store keeps its objects."""
+        return self.home / "objects"
+
+
+def default_home() -> Path:
+    """FABRIC_HOME, else /var/lib/fabric for root and ~/.local/share/fabric for everybody else."""
+    if configured := os.environ.get("FABRIC_HOME"):
+        return Path(configured).expanduser().absolute()
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/fabric")
+    return Path.home() / ".local/share/fabric"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` win over everything (tests use them).
+
+    Raises:
+        Invalid: with a list of everything that is wrong.
+    """
+    home = Path(overrides.pop("home", None) or default_home())
+    try:
+        return Settings(home=home, _env_file=home / "run" / "fabric.env", **overrides)  # type: ignore[call-arg]
+    except ValidationError as error:
+        wrong = [f"FABRIC_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise Invalid("The settings are wrong:\n" + "\n".join(wrong)) from None

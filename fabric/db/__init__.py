@@ -1,0 +1,1 @@
+"""Postgres: connections, tables, migrations. Knows no business rule."""

@@ -1,0 +1,1 @@
+"""The main story on real input: handwritten digits and SqueezeNet."""

@@ -1,0 +1,1 @@
+"""Which provider runs which subtask, and what happens when it fails."""

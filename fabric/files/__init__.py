@@ -1,0 +1,1 @@
+"""Inputs and outputs as bytes: ownership, limits, expiry, signed URLs."""

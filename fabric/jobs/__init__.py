@@ -1,0 +1,1 @@
+"""A customer's work, from submission to result."""

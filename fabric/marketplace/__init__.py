@@ -1,0 +1,1 @@
+"""Where supply meets demand: offers and quotes."""

@@ -1,0 +1,1 @@
+"""The provider's agent. Few, small libraries; imports nothing from fabric."""

@@ -1,0 +1,5 @@
+"""Markers and imports of fixtures only."""
+
+pytest_plugins = [
+    "tests.fixtures.postgres",
+]
