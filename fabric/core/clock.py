@@ -13,7 +13,7 @@ _frozen_at: datetime | None = None
 
 def now() -> datetime:
     """The current time, with its zone (UTC)."""
-    return _frozen_at or datetime.now(UTC)  # noqa: TID251
+    return _frozen_at or datetime.now(UTC)
 
 
 def monotonic_s() -> float:

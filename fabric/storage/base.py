@@ -1,10 +1,12 @@
 """The ObjectStore protocol and the promises every store keeps.
 
 1. A key that was put is read back byte for byte; `put` replaces whole objects atomically.
-2. Reading, signing or describing a key that is not there raises NotFound; deleting it is nothing.
+2. Reading or describing a key that is not there raises NotFound, a signed URL for it answers 404; deleting it is nothing.
 3. `read` gives exactly the bytes [offset, offset + length); a range outside the object raises RangeNotSatisfiable.
 4. A signed URL is good for one method, one key, one range or length, until it expires; anything else is refused with 403.
-5. An upload by signed URL of more bytes than it allows is refused and leaves no object.
+   It needs no header but the signed Range of a read; HEAD is allowed with a signed GET of the disk store.
+5. An upload by signed URL of more bytes than it allows is refused and leaves no object. S3 can refuse by length only when it
+   is `exact`: whoever signs without it must compare `describe().size` and delete what is too large.
 6. `describe` gives size and SHA-256 of what lies there, however it came.
 7. Trouble with the store itself raises StorageUnavailable.
 """
@@ -63,8 +65,8 @@ class ObjectStore(Protocol):
         """A URL to read the object or one range of it. Pure computation, no I/O."""
         ...
 
-    def signed_put(self, key: str, *, size_max: int, expires_s: int | None = None) -> SignedUrl:
-        """A URL to write the object once, of at most `size_max` bytes. Pure computation, no I/O."""
+    def signed_put(self, key: str, *, size_max: int, exact: bool = False, expires_s: int | None = None) -> SignedUrl:
+        """A URL to write the object once, of at most (`exact`: of exactly) `size_max` bytes. Pure computation, no I/O."""
         ...
 
     async def check(self) -> None:

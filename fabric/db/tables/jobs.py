@@ -35,6 +35,7 @@ jobs = Table(
     Column("items_failed", Integer, nullable=False, server_default=text("0")),
     Column("subtasks_total", Integer, nullable=False),
     Column("subtasks_done", Integer, nullable=False, server_default=text("0")),
+    Column("subtasks_leased", Integer, nullable=False, server_default=text("0"), comment="now; so that planning need not count rows"),
     Column("item_us", Float, nullable=False, comment="expected microseconds of one item on a slot of speed 1"),
     nanos("held_nanos", "placed at submit"),
     nanos("captured_nanos", "gross, commission included"),
@@ -80,6 +81,9 @@ subtasks = Table(
     postgresql_with={"fillfactor": "70"},
 )  # fmt: skip
 Index("subtasks_waiting_idx", subtasks.c.job_id, subtasks.c.position, postgresql_where=subtasks.c.status == "waiting")
+Index(
+    "subtasks_retrying_idx", subtasks.c.job_id, postgresql_where=(subtasks.c.status == "waiting") & (subtasks.c.not_before > 0)
+)
 Index("subtasks_leased_idx", subtasks.c.lease_until, postgresql_where=subtasks.c.status == "leased")
 
 attempts = Table(

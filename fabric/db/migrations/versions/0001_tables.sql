@@ -221,6 +221,7 @@ CREATE TABLE jobs (
   items_failed INTEGER DEFAULT 0 NOT NULL,
   subtasks_total INTEGER NOT NULL,
   subtasks_done INTEGER DEFAULT 0 NOT NULL,
+  subtasks_leased INTEGER DEFAULT 0 NOT NULL,
   item_us FLOAT NOT NULL,
   held_nanos BIGINT DEFAULT 0 NOT NULL,
   captured_nanos BIGINT DEFAULT 0 NOT NULL,
@@ -251,6 +252,7 @@ COMMENT ON COLUMN jobs.request IS 'the body as submitted';
 COMMENT ON COLUMN jobs.inputs IS 'resolved parts: objects, offsets, item sizes, dtype, shape';
 COMMENT ON COLUMN jobs.priority IS 'higher goes first';
 COMMENT ON COLUMN jobs.items_done IS 'delivered, failed items not counted';
+COMMENT ON COLUMN jobs.subtasks_leased IS 'now; so that planning need not count rows';
 COMMENT ON COLUMN jobs.item_us IS 'expected microseconds of one item on a slot of speed 1';
 COMMENT ON COLUMN jobs.held_nanos IS 'placed at submit';
 COMMENT ON COLUMN jobs.captured_nanos IS 'gross, commission included';
@@ -305,6 +307,7 @@ CREATE TABLE subtasks (
 )
  WITH (fillfactor = 70);
 CREATE INDEX subtasks_leased_idx ON subtasks (lease_until) WHERE status = 'leased';
+CREATE INDEX subtasks_retrying_idx ON subtasks (job_id) WHERE status = 'waiting' AND not_before > 0;
 CREATE INDEX subtasks_waiting_idx ON subtasks (job_id, position) WHERE status = 'waiting';
 COMMENT ON COLUMN subtasks.position IS '0, 1, 2 … in input order';
 COMMENT ON COLUMN subtasks.status IS 'waiting, leased, done, failed, cancelled';

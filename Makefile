@@ -1,0 +1,54 @@
+# `make` prints this help. Everything is installed into .venv from the package registries.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help setup up demo test check bench slow lock docs format clean
+
+help:            ## Print this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(STAMP)  ## Make .venv and install the pinned dependencies
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { echo "making .venv …"; $(PYTHON) -m venv .venv; }
+	@echo "installing the pinned dependencies into .venv (about a minute) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+up: $(STAMP)     ## Start a fabric on this machine and keep it
+	@$(BIN)/fabric up
+
+demo: $(STAMP)   ## Start a fabric, run two real jobs, print what happened, leave nothing behind
+	@$(BIN)/fabric demo
+
+test: $(STAMP)   ## All tests but the long ones
+	$(BIN)/python -m pytest -m "not slow and not chaos and not bench and not gpu"
+
+check: $(STAMP)  ## Format, lint, types, import contracts, tidy rules, unit and contract tests (≤ 2 min)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/tidy tests/unit tests/contract -m "not slow and not gpu"
+
+bench: $(STAMP)  ## Measure, print ratios, store benchmarks/results/*.json
+	$(BIN)/python -m benchmarks
+
+slow: $(STAMP)   ## The long tests: slow and chaos
+	$(BIN)/python -m pytest -m "slow or chaos"
+
+format: $(STAMP) ## Format and mend what ruff can mend
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+docs: $(STAMP)   ## Regenerate docs/map.md, docs/settings.md, docs/openapi.json and .env.example
+	$(BIN)/python -m docs.generate
+
+lock:            ## Resolve afresh and write constraints.txt
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet -e '.[dev]'
+	(head -1 constraints.txt; .venv-lock/bin/pip freeze --exclude-editable) > constraints.new && mv constraints.new constraints.txt
+	rm -rf .venv-lock
+
+clean:           ## Remove the environment and caches
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build *.egg-info

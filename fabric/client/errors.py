@@ -1,0 +1,212 @@
+"""Client errors, one for each public error code.
+
+FabricClientError
+├── NotConnected          the endpoint cannot be reached
+├── ApiError              the endpoint refused; one subclass for each code of fabric.core.errors
+├── JobFailed             the job ended as failed or cancelled
+├── JobTimeout            the job has not ended within the time given to wait()
+└── PartialResult         some items failed; `.results` and `.errors` carry what there is
+"""
+
+from typing import Any, ClassVar
+
+
+class FabricClientError(Exception):
+    """Anything that this client raises on purpose."""
+
+
+class NotConnected(FabricClientError):
+    """The endpoint cannot be reached. Is the URL right, and is the fabric up?"""
+
+
+class JobTimeout(FabricClientError):
+    """The job has not ended within the time given to wait(); it goes on, wait() again or cancel()."""
+
+
+class JobFailed(FabricClientError):
+    """The job ended without a full result; `.job` carries its last state."""
+
+    def __init__(self, message: str, job: dict[str, Any]) -> None:
+        """Keep the job as the endpoint showed it."""
+        super().__init__(message)
+        self.job = job
+
+
+class PartialResult(FabricClientError):
+    """Some items failed. `.results` has the others, `.errors` says which failed and why."""
+
+    def __init__(self, message: str, results: dict[str, Any], errors: list[dict[str, Any]]) -> None:
+        """Keep what there is."""
+        super().__init__(message)
+        self.results = results
+        self.errors = errors
+
+
+class ApiError(FabricClientError):
+    """The endpoint refused the request."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, detail: str, *, status: int, problem: dict[str, Any]) -> None:
+        """Keep the whole problem document."""
+        request_id = problem.get("request_id")
+        errors = "".join(f"\n  {'.'.join(map(str, e.get('loc', [])))}: {e.get('msg')}" for e in problem.get("errors") or [])
+        super().__init__(f"{detail}{errors}" + (f" [{request_id}]" if request_id else ""))
+        self.detail = detail
+        self.status = status
+        self.problem = problem
+
+
+class Invalid(ApiError):
+    """The request cannot be accepted as it is."""
+
+    code = "invalid"
+
+
+class InvalidModel(Invalid):
+    """The model file cannot be accepted."""
+
+    code = "invalid_model"
+
+
+class InvalidInput(Invalid):
+    """The inputs do not fit the model."""
+
+    code = "invalid_input"
+
+
+class EmptyJob(Invalid):
+    """The job has no items."""
+
+    code = "empty_job"
+
+
+class IdempotencyMismatch(Invalid):
+    """This Idempotency-Key was used with another body."""
+
+    code = "idempotency_mismatch"
+
+
+class Malformed(ApiError):
+    """The request body cannot be read."""
+
+    code = "malformed"
+
+
+class Unauthenticated(ApiError):
+    """No valid credential; give api_key= or set FABRIC_API_KEY."""
+
+    code = "unauthenticated"
+
+
+class CredentialExpired(Unauthenticated):
+    """The credential has expired; log in again or make a new API key."""
+
+    code = "credential_expired"
+
+
+class InsufficientFunds(ApiError):
+    """Not enough credit; top up or lower the budget."""
+
+    code = "insufficient_funds"
+
+
+class Forbidden(ApiError):
+    """This credential may not do that."""
+
+    code = "forbidden"
+
+
+class NotFound(ApiError):
+    """No such thing, or it belongs to somebody else."""
+
+    code = "not_found"
+
+
+class Conflict(ApiError):
+    """The current state does not allow that."""
+
+    code = "conflict"
+
+
+class AlreadyExists(Conflict):
+    """It exists already."""
+
+    code = "already_exists"
+
+
+class AlreadyFinished(Conflict):
+    """It has already ended."""
+
+    code = "already_finished"
+
+
+class RequestInProgress(Conflict):
+    """The first request with this key is still running."""
+
+    code = "request_in_progress"
+
+
+class TooLarge(ApiError):
+    """Larger than the limit."""
+
+    code = "too_large"
+
+
+class UnsupportedMedia(ApiError):
+    """This media type is not supported."""
+
+    code = "unsupported_media"
+
+
+class RangeNotSatisfiable(ApiError):
+    """The byte range lies outside the object."""
+
+    code = "range_not_satisfiable"
+
+
+class RateLimited(ApiError):
+    """Too many requests; slow down."""
+
+    code = "rate_limited"
+
+
+class Unavailable(ApiError):
+    """This part of the fabric cannot answer now; try again."""
+
+    code = "unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached now; try again."""
+
+    code = "database_unavailable"
+
+
+class StorageUnavailable(Unavailable):
+    """The object storage cannot be reached now; try again."""
+
+    code = "storage_unavailable"
+
+
+class FleetUnavailable(Unavailable):
+    """No provider can be reached now; try again."""
+
+    code = "fleet_unavailable"
+
+
+def _leaves(base: type[ApiError]) -> dict[str, type[ApiError]]:
+    found = {base.code: base}
+    for child in base.__subclasses__():
+        found |= _leaves(child)
+    return found
+
+
+ERRORS_BY_CODE = _leaves(ApiError)
+
+
+def api_error(status: int, problem: dict[str, Any]) -> ApiError:
+    """The exception that mirrors a problem document; unknown codes give ApiError itself."""
+    kind = ERRORS_BY_CODE.get(str(problem.get("code")), ApiError)
+    detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
+    return kind(detail, status=status, problem=problem)

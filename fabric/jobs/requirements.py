@@ -1,0 +1,87 @@
+"""Pure: which slots a job accepts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+from uuid import UUID
+
+from fabric.core.errors import Invalid
+from fabric.core.ids import ProviderId
+
+ACCELERATORS = ("cpu", "cuda", "directml", "coreml", "npu")
+
+
+class SlotLike(Protocol):
+    """What has to be known of a slot to say whether a job accepts it."""
+
+    @property
+    def provider_id(self) -> UUID:
+        """The machine."""
+        ...
+
+    @property
+    def accelerator(self) -> str:
+        """One of ACCELERATORS."""
+        ...
+
+    @property
+    def memory_gib(self) -> float:
+        """Memory that its models may use."""
+        ...
+
+    @property
+    def region(self) -> str | None:
+        """Where the machine stands; None when nobody said."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a requestor asks of the machines. An empty field asks nothing."""
+
+    accelerators: frozenset[str] = field(default_factory=frozenset)
+    memory_gib_min: float = 0.0
+    regions: frozenset[str] = field(default_factory=frozenset)
+    only: frozenset[UUID] = field(default_factory=frozenset)
+    never: frozenset[UUID] = field(default_factory=frozenset)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Read the public form, as in a job's body and in jobs.requirements.
+
+        Raises:
+            Invalid: an unknown accelerator, a negative amount of memory, or an id that is none.
+        """
+        providers = document.get("providers") or {}
+        accelerators = frozenset(document.get("accelerator") or ())
+        memory_gib_min = float(document.get("memory_gib_min") or 0)
+        if unknown := accelerators - set(ACCELERATORS):
+            raise Invalid(f"unknown accelerator {min(unknown)!r}; there are {', '.join(ACCELERATORS)}")
+        if memory_gib_min < 0:
+            raise Invalid("memory_gib_min cannot be negative")
+        return cls(
+            accelerators, memory_gib_min, frozenset(document.get("region") or ()),
+            frozenset(map(ProviderId.parse, providers.get("only") or ())),
+            frozenset(map(ProviderId.parse, providers.get("never") or ())),
+        )  # fmt: skip
+
+
+ANYTHING = Requirements()
+
+
+def matches(requirements: Requirements, slot: SlotLike) -> bool:
+    """Whether a job with these requirements accepts this slot (price and ownership aside)."""
+    if requirements is ANYTHING:
+        return True
+    return (
+        (not requirements.accelerators or slot.accelerator in requirements.accelerators)
+        and slot.memory_gib >= requirements.memory_gib_min
+        and (not requirements.regions or slot.region in requirements.regions)
+        and (not requirements.only or slot.provider_id in requirements.only)
+        and slot.provider_id not in requirements.never
+    )
+
+
+def accepts_owner(job_owner_id: UUID, own_machines: bool, slot_owner_id: UUID) -> bool:
+    """Whether the job may run on a machine of this owner: on one's own only if the job says so."""
+    return own_machines or slot_owner_id != job_owner_id

@@ -1,0 +1,82 @@
+"""The ports of one fabric: free ones, below the range that the kernel hands out, kept over restarts while they stay free.
+
+Ports of the kernel's own range could be taken by any outgoing connection while a part restarts.
+"""
+
+import random
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+HTTP_DEFAULT = 8700
+FIRST, LAST = 14_000, 31_900  # below Linux' ephemeral range (32768 …)
+REPLICA_PORTS = 60
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Every port that we choose; the others are the kernel's choice and loopback only."""
+
+    http: int
+    postgres: int
+    objects: int
+    gcs: int
+    haproxy_stats: int
+    haproxy_metrics: int
+    serve_fallback: int
+    replicas_first: int
+    """The first of 60 ports, one of which each HTTP replica takes."""
+
+    def as_dict(self) -> dict[str, int]:
+        """For run/ports.json."""
+        return asdict(self)
+
+
+def choose_ports(before: Mapping[str, Any], *, host: str, http: int = 0) -> Ports:
+    """Free ports: those of the last run where they are still free. `http` 0 takes 8700 or the next free port.
+
+    Raises:
+        OSError: the HTTP port that was asked for is taken.
+    """
+    taken: set[int] = set()
+    if http and not is_free(http, host):
+        raise OSError(f"port {http} on {host} is taken; choose another one with --port")
+
+    def single(name: str) -> int:
+        candidates = [int(before[name])] if name in before else []
+        return _take([*candidates, *random.sample(range(FIRST, LAST), 500)], taken, 1)
+
+    http_candidates = [http] if http else [int(before.get("http", HTTP_DEFAULT)), *range(HTTP_DEFAULT, HTTP_DEFAULT + 200)]
+    block = [int(before["replicas_first"])] if "replicas_first" in before else []
+    return Ports(
+        http=_take(http_candidates, taken, 1, host),
+        postgres=single("postgres"),
+        objects=single("objects"),
+        gcs=single("gcs"),
+        haproxy_stats=single("haproxy_stats"),
+        haproxy_metrics=single("haproxy_metrics"),
+        serve_fallback=single("serve_fallback"),
+        replicas_first=_take([*block, *random.sample(range(FIRST, LAST - REPLICA_PORTS), 500)], taken, REPLICA_PORTS),
+    )
+
+
+def is_free(port: int, host: str = "") -> bool:
+    """Whether a server could listen on this port now, on `host` or (when empty) on every interface."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT of the last run does not matter
+        try:
+            probe.bind((host if host not in ("0.0.0.0", "::") else "", port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def _take(candidates: Iterable[int], taken: set[int], count: int, host: str = "") -> int:
+    for first in candidates:
+        block = range(first, first + count)
+        if not taken.intersection(block) and all(is_free(port, host) for port in block):
+            taken.update(block)
+            return first
+    raise OSError("no free port was found")

@@ -1,0 +1,129 @@
+"""Heartbeats, online/offline, pause, drain and removal of machines.
+
+A machine reports its node and its slots' state and is told what to become; it never reports a bill. Removal revokes its
+credential in the same transaction, so the next heartbeat (every 5 s) is refused and the agent stops its node.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from fabric.core.errors import Invalid, Unauthenticated
+from fabric.core.ids import ProviderId
+from fabric.db.engine import Database, Transaction
+from fabric.providers import store
+
+HEARTBEAT_S = 5.0
+SILENT_S = 15.0
+ALL_SILENT_S = 45.0
+RATE_NANOS_PER_HOUR_MAX = 1_000_000_000_000_000  # a million USD
+
+Desired = Literal["run", "pause", "drain", "leave"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One heartbeat: the node that lives now (None while there is none), what the agent does, and facts for people."""
+
+    ray_node_id: str | None
+    state: str  # starting, running, draining or left
+    slots: list[dict[str, Any]]
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a machine shall do next, and how many orders it still has."""
+
+    desired: Desired
+    orders_outstanding: int
+
+
+def desired_state(status: str, orders_outstanding: int) -> Desired:
+    """Pure: what a machine with this status shall do. A draining one leaves when its last order is settled."""
+    if status == "draining":
+        return "drain" if orders_outstanding else "leave"
+    return "pause" if status == "paused" else "run"
+
+
+async def heartbeat(tx: Transaction, provider_id: ProviderId, report: Report) -> Orders:
+    """Record that a machine lives; tells the dispatcher only when something changed.
+
+    Raises:
+        Unauthenticated: the machine was removed.
+    """
+    state = {"state": report.state, "slots": report.slots, "metrics": report.metrics}
+    has_left = report.state == "left"
+    node_id = None if has_left else report.ray_node_id
+    beat = await store.record_beat(tx, provider_id, node_id=node_id, agent_state=state, has_left=has_left)
+    if beat is None:
+        raise Unauthenticated("This machine was removed.")
+    if beat.is_news:
+        await store.notify_slots(tx)
+    return Orders(desired_state(beat.status, beat.orders_outstanding), beat.orders_outstanding)
+
+
+async def drain(tx: Transaction, machine: store.Provider) -> Orders:
+    """Let a machine finish what it runs and take nothing new; draining twice is nothing."""
+    await store.change_provider(tx, machine.id, status="draining")
+    await store.notify_slots(tx)
+    outstanding = await store.orders_outstanding(tx, machine.id)
+    return Orders(desired_state("draining", outstanding), outstanding)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an owner may change; None leaves it."""
+
+    name: str | None = None
+    state: Literal["paused", "online"] | None = None
+    rate_nanos_per_hour: int | None = None  # of every slot
+    slots: tuple[tuple[int, int | None, bool | None], ...] = ()  # (slot, rate, enabled)
+
+
+async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, changes: Changes) -> store.Provider:
+    """Change name, price or state of a machine; leased work keeps the price it was leased at.
+
+    Raises:
+        NotFound: this user has no such machine, or the machine no such slot.
+        Invalid: a price out of range.
+    """
+    machine = await store.provider(tx, owner_id, provider_id)
+    for rate in [changes.rate_nanos_per_hour, *(rate for _, rate, _ in changes.slots)]:
+        if rate is not None and not 0 <= rate <= RATE_NANOS_PER_HOUR_MAX:
+            raise Invalid("A price lies between 0 and a million USD per hour.")
+    if changes.name is not None:
+        await store.change_provider(tx, provider_id, name=changes.name)
+    if changes.rate_nanos_per_hour is not None:
+        for slot in machine.slots:
+            await store.change_slot(tx, provider_id, slot.slot, rate_nanos_per_hour=changes.rate_nanos_per_hour)
+    for number, rate, enabled in changes.slots:
+        values = {"rate_nanos_per_hour": rate, "enabled": enabled}
+        if given := {name: value for name, value in values.items() if value is not None}:
+            await store.change_slot(tx, provider_id, number, **given)
+    if changes.state == "paused" and machine.status != "draining":
+        await store.change_provider(tx, provider_id, status="paused")
+    if changes.state == "online":
+        await store.resume_provider(tx, provider_id)
+    await store.notify_slots(tx)
+    return await store.provider(tx, owner_id, provider_id)
+
+
+async def remove(tx: Transaction, owner_id: UUID, provider_id: ProviderId) -> None:
+    """Cut a machine off: its credential is refused from now on; what it earned stays its owner's.
+
+    Raises:
+        NotFound: this user has no such machine.
+    """
+    await store.provider(tx, owner_id, provider_id)
+    await store.mark_removed(tx, provider_id)
+    await store.notify_slots(tx)
+
+
+async def mark_offline(database: Database) -> int:
+    """Loop body: write off machines that stopped their heartbeats; how many."""
+    async with database.transaction() as tx:
+        lost = await store.mark_silent(tx, SILENT_S, ALL_SILENT_S)
+        if lost:
+            await store.notify_slots(tx)
+        return lost

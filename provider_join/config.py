@@ -1,0 +1,166 @@
+"""The agent's few settings and where they are kept.
+
+One home is one machine of one fabric: `credential.json` (mode 0600) holds what enrolment gave, so that a second start needs no
+token; `run/` holds the lock and the processes to end after a crash; `logs/` the agent's and its Ray node's logs.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+
+class Stop(Exception):
+    """The agent cannot go on; the message says why and what helps, `code` is the exit code."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+EXIT_REFUSED = 3  # the fabric does not know this machine (any more)
+EXIT_VERSIONS = 4  # other versions are wanted
+EXIT_RUNNING = 5  # another agent uses this home
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line and the environment say."""
+
+    url: str
+    token: str | None
+    name: str
+    home: Path
+    slots: int | None
+    threads: int | None
+    price: str | None  # USD per hour and slot
+    region: str
+    check: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What enrolment gave this machine."""
+
+    provider_id: str
+    credential: str
+
+
+def default_home() -> Path:
+    """Where the agent keeps its few files, unless told otherwise."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/fabric-provider")
+    return Path.home() / ".local/share/fabric-provider"
+
+
+def read_options(arguments: list[str] | None = None) -> Options:
+    """Parse the command line; FABRIC_URL and FABRIC_JOIN_TOKEN fill in what it leaves out.
+
+    Raises:
+        Stop: something on it cannot be right.
+    """
+    parser = argparse.ArgumentParser(prog="provider-join", description="Lend this machine to a fabric.")
+    parser.add_argument("--url", default=os.environ.get("FABRIC_URL"), help="the fabric's address (or FABRIC_URL)")
+    parser.add_argument("--token", help="the join token; needed the first time only (or FABRIC_JOIN_TOKEN, or --token-file)")
+    parser.add_argument("--token-file", type=Path, help="a file that holds the join token")
+    parser.add_argument("--name", default=socket.gethostname(), help="how you recognise this machine (default: its host name)")
+    parser.add_argument("--slots", type=int, help="CPU slots: models that run at once (default: by cores and memory)")
+    parser.add_argument("--threads", type=int, help="threads of each CPU slot (default: cores / slots)")
+    parser.add_argument("--price", help="USD per hour for each slot (default: suggested by the fabric)")
+    parser.add_argument("--region", default="unknown", help="where this machine stands, such as eu")
+    parser.add_argument("--home", type=Path, default=None, help=f"where the agent keeps its files (default: {default_home()})")
+    parser.add_argument("--check", action="store_true", help="say whether joining would work, then end")
+    given = parser.parse_args(arguments)
+    if not given.url:
+        raise Stop("Which fabric? Give --url http://host:port (or set FABRIC_URL).", 2)
+    if given.slots is not None and given.slots < 0:
+        raise Stop("--slots is 0 or more.", 2)
+    if given.threads is not None and given.threads < 1:
+        raise Stop("--threads is 1 or more.", 2)
+    home = given.home or Path(os.environ.get("FABRIC_PROVIDER_HOME") or default_home())
+    return Options(
+        given.url.rstrip("/"), _token(given.token, given.token_file), given.name[:100], home.expanduser().absolute(),
+        given.slots, given.threads, _price(given.price), given.region, given.check,
+    )  # fmt: skip
+
+
+def _token(given: str | None, file: Path | None) -> str | None:
+    if given:
+        return given
+    if file is not None:
+        try:
+            return file.read_text().strip()
+        except OSError as error:
+            raise Stop(f"The token file cannot be read: {error}", 2) from None
+    return os.environ.get("FABRIC_JOIN_TOKEN") or None
+
+
+def _price(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise Stop(f"--price {text!r} is not an amount of USD, such as 0.02.", 2)
+    return format(amount, "f")
+
+
+class Home:
+    """The agent's folder."""
+
+    def __init__(self, path: Path) -> None:
+        """Make what is missing, closed to other users."""
+        self.path = path
+        self.logs = path / "logs"
+        self.run = path / "run"
+        self.ray_home = path / "ray-home"
+        for folder in (path, self.logs, self.run, self.ray_home):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.chmod(0o700)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold this home for one agent; the system lets go by itself when the agent dies.
+
+        Raises:
+            Stop: another agent holds it.
+        """
+        with (self.run / "lock").open("a") as file:
+            if sys.platform != "win32":
+                import fcntl
+
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise Stop(f"An agent is running from {self.path} already; another one needs its own --home.", EXIT_RUNNING) from None
+            yield
+
+    def credential(self) -> Credential | None:
+        """What an earlier enrolment gave; None when there was none."""
+        try:
+            return Credential(**json.loads((self.path / "credential.json").read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise Stop(f"{self.path / 'credential.json'} is damaged ({error}); remove it and give a new --token.") from None
+
+    def keep(self, credential: Credential) -> None:
+        """Write the credential so that a crash leaves the old file or the new one."""
+        self.write_private(self.path / "credential.json", json.dumps(asdict(credential)))
+
+    def write_private(self, path: Path, text: str) -> None:
+        """Replace a file at once, readable by its owner only."""
+        temporary = path.with_name(path.name + ".new")
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
