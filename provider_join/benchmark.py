@@ -58,7 +58,9 @@ def measure_slots(slots: list[Slot], seconds: float = MEASURE_S) -> list[float]:
 def _child(order: dict[str, Any]) -> dict[str, Any]:
     command = [sys.executable, "-m", "provider_join.benchmark"]
     try:
-        child = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True, timeout=CHILD_TIMEOUT_S, check=False)
+        child = subprocess.run(
+            command, input=json.dumps(order), capture_output=True, text=True, timeout=CHILD_TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired:
         raise Stop(f"Measuring this machine took longer than {CHILD_TIMEOUT_S:.0f} s; is it busy?") from None
     if child.returncode != 0:

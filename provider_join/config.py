@@ -140,7 +140,9 @@ class Home:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
-                    raise Stop(f"An agent is running from {self.path} already; another one needs its own --home.", EXIT_RUNNING) from None
+                    raise Stop(
+                        f"An agent is running from {self.path} already; another one needs its own --home.", EXIT_RUNNING
+                    ) from None
             yield
 
     def credential(self) -> Credential | None:

@@ -4,6 +4,7 @@ Run as `python -m provider_join.make_model`; needs the package `onnx`. The weigh
 and speeds of different machines can be compared.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def standard_model() -> bytes:
         return name
 
     value = "image"
-    for layer, (before, after) in enumerate(zip(CHANNELS, CHANNELS[1:], strict=False)):
+    for layer, (before, after) in enumerate(pairwise(CHANNELS)):
         stride = 1 if layer == 0 else 2
         inputs = [value, weight(f"w{layer}", after, before, 3, 3)]
         nodes.append(helper.make_node("Conv", inputs, [f"c{layer}"], pads=[1, 1, 1, 1], strides=[stride, stride]))
@@ -45,7 +46,9 @@ def standard_model() -> bytes:
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 10])],
         weights,
     )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="fabric")
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="fabric"
+    )
     checker.check_model(model)
     return bytes(model.SerializeToString())
 

@@ -4,20 +4,23 @@ A frame is msgpack of `[VERSION, kind, fields…]`. A receipt is a stranger's da
 size and raises `BadFrame`; nothing is ever unpickled.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import msgpack
 
+from fabric.codecs import frame as tensor_frame
+
+BadFrame = tensor_frame.BadFrame  # the same for messages and the tensors inside them
 VERSION = 1
 RECEIPT_BYTES_MAX = 8 * 1024 * 1024  # what rides inside one Ray RPC
 DETAIL_CHARACTERS_MAX = 500
 SUBTASKS_MAX = 4096
 ITEM_ERRORS_MAX = 100_000
-
-
-class BadFrame(ValueError):
-    """The bytes are no message of this version, or one that breaks a limit."""
+HEADER_BYTES_MAX = tensor_frame.HEADER_BYTES_MAX + 16
+PONG_ORDERS_MAX = 64
+PONG_MODELS_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,9 @@ class ModelRef:
     sha256: str  # hex; the session cache's key
     url: str  # signed GET
     size: int
-    inputs: dict[str, dict[str, Any]]  # name -> {"dtype": numpy name, "shape": [int | None …] with the batch axis, "codec": card entry}
+    inputs: dict[
+        str, dict[str, Any]
+    ]  # name -> {"dtype": numpy name, "shape": [int | None …], item axis first, "codec": card entry}
     outputs: dict[str, dict[str, Any]]  # name -> {"dtype", "shape"}
     batchable: bool
     batch_items_max: int  # items of one run(); 1 when not batchable; the fixed size when the batch axis is fixed
@@ -36,12 +41,16 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A run of consecutive items of one input. Exactly one of `data` and `url` is set."""
+    """A run of consecutive items of one input. Exactly one of `data` and `url` is set.
+
+    Parts of one order may share a URL: it is then signed for exactly the range from the first of these parts to the end of the
+    last one, or for the whole object. The slot fetches that range once, unless more than half of it is unused.
+    """
 
     item_count: int
     encoding: str  # "rows": C-order little-endian rows of dtype and shape; "image": encoded image files, one after another
     data: bytes | None = None
-    url: str | None = None  # signed GET of the whole object or of exactly this range
+    url: str | None = None  # signed GET
     offset: int = 0  # bytes into the object
     length: int = 0
     dtype: str = ""  # rows only: of the stored rows
@@ -124,16 +133,19 @@ class Pong:
 
     order_ids: tuple[bytes, ...]
     models: tuple[str, ...]
-    busy_s: float
+    busy_s: float  # spent running since the actor began
 
 
 def encode_order(order: Order) -> bytes:
     """One order as a frame."""
     model = order.model
+    urls: dict[str, int] = {}  # each is written once: hundreds of parts share one of some hundred bytes
+    subtasks = [[s.id, s.fence, s.item_count, [_input_fields(i, urls) for i in s.inputs], s.output_url] for s in order.subtasks]
     return _pack("order", [
         order.id,
         [model.sha256, model.url, model.size, model.inputs, model.outputs, model.batchable, model.batch_items_max, model.batch_fixed],
-        [[s.id, s.fence, s.item_count, [_input_fields(i) for i in s.inputs], s.output_url] for s in order.subtasks],
+        list(urls),
+        subtasks,
         order.inline_output_bytes_max,
         order.timeout_s,
     ])  # fmt: skip
@@ -146,15 +158,15 @@ def decode_order(frame: bytes) -> Order:
         BadFrame: another version, or not an order.
     """
     try:
-        order_id, model, subtasks, inline_max, timeout_s = _unpack(frame, "order")
+        order_id, model, urls, subtasks, inline_max, timeout_s = _unpack(frame, "order")
         return Order(
-            order_id,
+            _bytes(order_id, 16),
             ModelRef(*model),
-            tuple(SubtaskOrder(i, f, n, tuple(_input_of(x) for x in inputs), url) for i, f, n, inputs, url in subtasks),
-            inline_max,
-            timeout_s,
+            tuple(SubtaskOrder(i, f, n, tuple(_input_of(x, urls) for x in inputs), url) for i, f, n, inputs, url in subtasks),
+            _count(inline_max),
+            float(timeout_s),
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise BadFrame(f"not an order: {error}") from error
 
 
@@ -191,14 +203,21 @@ def encode_cancel(order_ids: list[bytes]) -> bytes:
 
 
 def decode_cancel(frame: bytes) -> list[bytes]:
-    """Read the ids of orders to give up."""
-    (order_ids,) = _unpack(frame, "cancel")
-    return list(order_ids)
+    """Read the ids of orders to give up.
+
+    Raises:
+        BadFrame: it is no such wish.
+    """
+    try:
+        (order_ids,) = _unpack(frame, "cancel")
+        return [_bytes(order_id, 16) for order_id in order_ids]
+    except (ValueError, TypeError) as error:
+        raise BadFrame(f"not a cancel: {error}") from error
 
 
 def encode_pong(pong: Pong) -> bytes:
     """One pong as a frame."""
-    return _pack("pong", [list(pong.order_ids), list(pong.models), pong.busy_s])
+    return _pack("pong", [list(pong.order_ids), list(pong.models), float(pong.busy_s)])
 
 
 def decode_pong(frame: bytes) -> Pong:
@@ -209,14 +228,15 @@ def decode_pong(frame: bytes) -> Pong:
     """
     try:
         order_ids, models, busy_s = _unpack(frame, "pong")
-        _check(len(order_ids) <= 64 and len(models) <= 4096, "too long")
-        return Pong(tuple(_bytes(i, 16) for i in order_ids), tuple(_text(m) for m in models), float(busy_s))
+        _check(len(order_ids) <= PONG_ORDERS_MAX and len(models) <= PONG_MODELS_MAX, "too long")
+        _check(type(busy_s) is float and 0 <= busy_s < math.inf, "seconds expected")
+        return Pong(tuple(_bytes(i, 16) for i in order_ids), tuple(_text(m) for m in models), busy_s)
     except (ValueError, TypeError) as error:
         raise BadFrame(f"not a pong: {error}") from error
 
 
 def _pack(kind: str, fields: list[Any]) -> bytes:
-    return msgpack.packb([VERSION, kind, *fields], use_bin_type=True)
+    return bytes(msgpack.packb([VERSION, kind, *fields], use_bin_type=True))
 
 
 def _unpack(frame: bytes, kind: str) -> list[Any]:
@@ -231,16 +251,23 @@ def _unpack(frame: bytes, kind: str) -> list[Any]:
     return fields[2:]
 
 
-def _input_fields(order: InputOrder) -> list[Any]:
-    parts = [[p.item_count, p.encoding, p.data, p.url, p.offset, p.length, p.dtype, p.shape, p.sizes] for p in order.parts]
+def _input_fields(order: InputOrder, urls: dict[str, int]) -> list[Any]:
+    parts = [
+        [p.item_count, p.encoding, p.data, None if p.url is None else urls.setdefault(p.url, len(urls)),
+         p.offset, p.length, p.dtype, p.shape, p.sizes]
+        for p in order.parts
+    ]  # fmt: skip
     return [order.name, parts, order.broadcast]
 
 
-def _input_of(fields: list[Any]) -> InputOrder:
+def _input_of(fields: list[Any], urls: list[str]) -> InputOrder:
     name, parts, broadcast = fields
     return InputOrder(
         name,
-        tuple(Part(n, e, d, u, o, size, t, tuple(shape), tuple(sizes)) for n, e, d, u, o, size, t, shape, sizes in parts),
+        tuple(
+            Part(n, e, d, None if u is None else urls[u], o, size, t, tuple(shape), tuple(sizes))
+            for n, e, d, u, o, size, t, shape, sizes in parts
+        ),
         broadcast,
     )
 
@@ -249,6 +276,7 @@ def _subtask_receipt_of(fields: list[Any]) -> SubtaskReceipt:
     sub_id, fence, status, run_us, output, header, size, sha256, item_errors, code, detail = fields
     _check(status in {"done", "failed", "refused", "cancelled"}, f"status {status!r}")
     _check(len(item_errors) <= ITEM_ERRORS_MAX, "too many item errors")
+    _check(header is None or len(header) <= HEADER_BYTES_MAX, "too long a header")
     return SubtaskReceipt(
         _bytes(sub_id, 16), _count(fence), status, _count(run_us),
         None if output is None else _bytes(output),

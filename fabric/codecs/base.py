@@ -122,21 +122,13 @@ class Affine:
 
     def write(self, source: Array, out: Array) -> None:
         """Compute `source` into `out`; both have the same shape."""
-        if self.is_identity:
-            np.copyto(out, source, casting="unsafe")
-            return
-        if self.factor is None:
-            np.add(source, self.offset, out=out, casting="unsafe", dtype=self._precision)
-            return
-        np.multiply(source, self.factor, out=out, casting="unsafe", dtype=self._precision)
+        if self.factor is not None:
+            np.multiply(source, self.factor, out=out, casting="unsafe", dtype=self.factor.dtype)
+            source = out
         if self.offset is not None:
-            np.add(out, self.offset, out=out, casting="unsafe", dtype=self._precision)
-
-    @property
-    def _precision(self) -> np.dtype[Any]:
-        array = self.factor if self.factor is not None else self.offset
-        assert array is not None
-        return array.dtype
+            np.add(source, self.offset, out=out, casting="unsafe", dtype=self.offset.dtype)
+        elif self.factor is None:
+            np.copyto(out, source, casting="unsafe")
 
 
 def completed_scaling(entry: Mapping[str, Any], channels: int | None, default_scale: float) -> dict[str, Any]:

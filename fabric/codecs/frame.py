@@ -147,8 +147,7 @@ def frame_matches(header: FrameHeader, outputs: Mapping[str, Mapping[str, Any]],
 
 
 def _fits(shape: tuple[int, ...], spec: Sequence[int | str | None]) -> bool:
-    # An empty tensor has no say about dimensions that the model leaves open, and none of its rows exist.
-    return len(shape) == len(spec) and all(not isinstance(want, int) or have == want for have, want in zip(shape, spec, strict=True))
+    return len(shape) == len(spec) and all(not isinstance(w, int) or n == w for n, w in zip(shape, spec, strict=True))
 
 
 def _common_form(name: str, pieces: list[Array]) -> tuple[str, tuple[int, ...]]:
@@ -167,7 +166,7 @@ def _common_form(name: str, pieces: list[Array]) -> tuple[str, tuple[int, ...]]:
 
 def _buffer_of(piece: Array) -> memoryview:
     contiguous = np.ascontiguousarray(piece, dtype=piece.dtype.newbyteorder("<"))
-    return memoryview(contiguous.reshape(-1)).cast("B")
+    return contiguous.reshape(-1).data.cast("B")
 
 
 def _entry_of(field: Any, offset: int) -> FrameEntry:

@@ -48,7 +48,7 @@ async def read_npz_index(size: int, read: Read) -> list[NpzMember]:
     try:
         directory = await _read_directory(size, read)
         rows = _directory_rows(directory)
-        members = [await _member_of(name, method, stored, full, offset, size, read) for name, method, stored, full, offset in rows]
+        members = [await _member_of(row, size, read) for row in rows]
     except struct.error as error:
         raise InvalidInput("This .npz file is damaged.") from error
     if len({member.name for member in members}) < len(members):
@@ -100,7 +100,18 @@ async def _read_inside(offset: int, length: int, size: int, read: Read) -> bytes
     return await read(offset, length) if length else b""
 
 
-def _directory_rows(directory: bytes) -> list[tuple[str, int, int, int, int]]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A member as the central directory says it."""
+
+    name: str
+    method: int
+    stored: int
+    full: int
+    offset: int  # of its local header
+
+
+def _directory_rows(directory: bytes) -> list[_Row]:
     rows = []
     at = 0
     while at < len(directory):
@@ -117,7 +128,7 @@ def _directory_rows(directory: bytes) -> list[tuple[str, int, int, int, int]]:
         name = raw_name.decode("utf-8" if flags & 0x800 else "cp437", errors="replace")
         if not name.endswith(".npy") or flags & 1 or method not in {_STORED, _DEFLATED}:
             raise InvalidInput(f"{name!r} in this .npz file is not a plain .npy member.")
-        rows.append((name.removesuffix(".npy"), method, stored, full, offset))
+        rows.append(_Row(name.removesuffix(".npy"), method, stored, full, offset))
         if len(rows) > MEMBERS_MAX:
             raise InvalidInput(f"A .npz file may hold {MEMBERS_MAX} arrays.")
         at = name_at + name_bytes + extra_bytes + comment_bytes
@@ -140,20 +151,20 @@ def _with_zip64(extra: bytes, full: int, stored: int, offset: int) -> tuple[int,
     return values[0], values[1], values[2]
 
 
-async def _member_of(name: str, method: int, stored: int, full: int, offset: int, size: int, read: Read) -> NpzMember:
-    available = min(_LOCAL.size + NPY_PREFIX_BYTES + stored, size - offset, _LOCAL.size + NPY_PREFIX_BYTES)
+async def _member_of(row: _Row, size: int, read: Read) -> NpzMember:
+    available = min(_LOCAL.size + NPY_PREFIX_BYTES, size - row.offset)
     if available < _LOCAL.size:
         raise InvalidInput("This .npz file is damaged.")
-    local = await _read_inside(offset, available, size, read)
+    local = await _read_inside(row.offset, available, size, read)
     fields = _LOCAL.unpack_from(local)
     if fields[0] != b"PK\x03\x04":
         raise InvalidInput("This .npz file is damaged.")
     begins = _LOCAL.size + fields[9] + fields[10]
-    if offset + begins + stored > size or (method == _STORED and stored != full):
+    if row.offset + begins + row.stored > size or (row.method == _STORED and row.stored != row.full):
         raise InvalidInput("This .npz file is damaged.")
-    if method == _DEFLATED:
-        return NpzMember(name, True, offset + begins, stored, full, None)
-    header = read_npy_header(local[begins : begins + stored])
-    if header.header_bytes + header.data_bytes != stored:
-        raise InvalidInput(f"Array {name!r} has not the length that its header says.")
-    return NpzMember(name, False, offset + begins, stored, full, header)
+    if row.method == _DEFLATED:
+        return NpzMember(row.name, True, row.offset + begins, row.stored, row.full, None)
+    header = read_npy_header(local[begins : begins + row.stored])
+    if header.header_bytes + header.data_bytes != row.stored:
+        raise InvalidInput(f"Array {row.name!r} has not the length that its header says.")
+    return NpzMember(row.name, False, row.offset + begins, row.stored, row.full, header)

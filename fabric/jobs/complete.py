@@ -5,14 +5,41 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.exc import DBAPIError
+
 from fabric.billing import ledger
+from fabric.core.errors import FabricError
 from fabric.core.ids import JobId
-from fabric.db.engine import Transaction
+from fabric.db.engine import Database, Transaction
 from fabric.events import outbox
 from fabric.jobs import queue
 from fabric.jobs.finish import progress_data, tell_ended
 from fabric.jobs.job import Completion, GiveBack, Settled
 from fabric.jobs.statements import STATEMENTS
+
+
+async def settle_each(database: Database, completions: Sequence[Completion], *, attempts_max: int) -> list[Settled]:
+    """`settle` in a transaction of its own, and again by halves when one of them cannot be written; answers in the order given.
+
+    So one result that Postgres will not take is given back to the queue alone, and its neighbours are paid.
+
+    Raises:
+        DatabaseUnavailable: nothing is known of the commit; settling the same completions again is safe.
+    """
+    try:
+        return await database.retrying(lambda tx: settle(tx, completions, attempts_max=attempts_max))
+    except (DBAPIError, FabricError) as error:
+        if isinstance(error, FabricError) and error.retryable:
+            raise
+        if len(completions) > 1:
+            middle = len(completions) // 2
+            first = await settle_each(database, completions[:middle], attempts_max=attempts_max)
+            return first + await settle_each(database, completions[middle:], attempts_max=attempts_max)
+        (bad,) = completions
+        detail = f"{type(error).__name__}: the result could not be written"
+        refused = GiveBack(bad.subtask_id, bad.job_id, bad.fence, "failed", True, "result_refused", detail)
+        returned = await database.retrying(lambda tx: queue.give_back(tx, [refused], attempts_max=attempts_max))
+        return [Settled(bad.subtask_id, "refused" if returned else "stale", detail if returned else "")]
 
 
 async def settle(tx: Transaction, completions: Sequence[Completion], *, attempts_max: int) -> list[Settled]:
@@ -25,43 +52,58 @@ async def settle(tx: Transaction, completions: Sequence[Completion], *, attempts
     if not completions:
         return []
     await tx.execute(STATEMENTS["lock_jobs"], {"job_ids": list({c.job_id for c in completions})})
-    fresh, caps = await _still_leased(tx, completions)
-    gross = {c.subtask_id: min(c.gross_nanos, caps[c.subtask_id]) for c in fresh}
-    captures = [
-        ledger.Capture(c.subtask_id, c.job_id, c.provider_id, gross[c.subtask_id], c.commission_bps)
-        for c in fresh if gross[c.subtask_id] > 0
-    ]  # fmt: skip
-    outcomes = {outcome.subtask_id: outcome for outcome in await ledger.capture(tx, captures)} if captures else {}
-    refused = {i: o.detail or o.status for i, o in outcomes.items() if o.status != "captured"}
-    done = [c for c in fresh if c.subtask_id not in refused]
+    caps = await _caps_of_leases(tx, completions)
+    gross = {index: min(completions[index].gross_nanos, cap) for index, cap in caps.items()}
+    outcomes = await _capture(tx, completions, gross)
+    answers = [Settled(c.subtask_id, "stale") for c in completions]
+    done: list[int] = []
+    for index in caps:
+        outcome = outcomes.get(completions[index].subtask_id)
+        if outcome is None or outcome.status == "captured":
+            done.append(index)
+            answers[index] = Settled(completions[index].subtask_id, "done")
+        else:
+            answers[index] = Settled(completions[index].subtask_id, "refused", outcome.detail or outcome.status)
     if done:
-        commissions = {i: o.commission_nanos for i, o in outcomes.items()}
-        await _record(tx, done, gross, commissions)
-    if refused:
-        await _give_back_refused(tx, [c for c in fresh if c.subtask_id in refused], refused, attempts_max)
-    return _answers(completions, {c.subtask_id for c in done}, refused)
+        commissions = {i: outcome.commission_nanos for i, outcome in outcomes.items()}
+        await _record(tx, [completions[i] for i in done], [gross[i] for i in done], [caps[i] for i in done], commissions)
+    if refused := [
+        GiveBack(c.subtask_id, c.job_id, c.fence, "failed", True, "capture_refused", answer.detail)
+        for c, answer in zip(completions, answers, strict=True) if answer.status == "refused"
+    ]:  # fmt: skip
+        await queue.give_back(tx, refused, attempts_max=attempts_max)
+    return answers
 
 
-async def _still_leased(tx: Transaction, completions: Sequence[Completion]) -> tuple[list[Completion], dict[UUID, int]]:
-    """The completions that match a lease, the first of each subtask only, and the caps of their leases."""
+async def _caps_of_leases(tx: Transaction, completions: Sequence[Completion]) -> dict[int, int]:
+    """Which completions match a lease (the first of each subtask only), by their index, and the cap of that lease in nano-USD."""
     parameters = {
         "ids": [c.subtask_id for c in completions],
         "fences": [c.fence for c in completions],
         "provider_ids": [c.provider_id for c in completions],
         "job_ids": [c.job_id for c in completions],
     }
-    rows = await tx.execute(STATEMENTS["held_leases"], parameters)
-    held = {row.id: (row.cap_nanos, row.fence) for row in rows}
-    fresh: dict[UUID, Completion] = {}
-    for completion in completions:
-        lease = held.get(completion.subtask_id)
-        if lease is not None and lease[1] == completion.fence:
-            fresh.setdefault(completion.subtask_id, completion)
-    return list(fresh.values()), {i: cap for i, (cap, _) in held.items()}
+    caps: dict[int, int] = {}
+    seen: set[UUID] = set()
+    for n, cap_nanos in await tx.execute(STATEMENTS["held_leases"], parameters):
+        if (subtask_id := completions[n - 1].subtask_id) not in seen:
+            seen.add(subtask_id)
+            caps[n - 1] = cap_nanos
+    return caps
+
+
+async def _capture(
+    tx: Transaction, completions: Sequence[Completion], gross: Mapping[int, int]
+) -> dict[UUID, ledger.CaptureOutcome]:
+    captures = [
+        ledger.Capture(c.subtask_id, c.job_id, c.provider_id, amount, c.commission_bps)
+        for c, amount in ((completions[index], amount) for index, amount in gross.items()) if amount > 0
+    ]  # fmt: skip
+    return {outcome.subtask_id: outcome for outcome in await ledger.capture(tx, captures)} if captures else {}
 
 
 async def _record(
-    tx: Transaction, done: Sequence[Completion], gross: Mapping[UUID, int], commissions: Mapping[UUID, int]
+    tx: Transaction, done: Sequence[Completion], gross: Sequence[int], caps: Sequence[int], commissions: Mapping[UUID, int]
 ) -> None:
     parameters = {
         "ids": [c.subtask_id for c in done],
@@ -70,14 +112,15 @@ async def _record(
         "observed_us": [c.observed_us for c in done],
         "cap_us": [c.cap_us for c in done],
         "billed_us": [c.billed_us for c in done],
-        "gross": [gross[c.subtask_id] for c in done],
+        "gross": list(gross),
         "commissions": [commissions.get(c.subtask_id, 0) for c in done],
         "outputs": [c.output for c in done],
         "output_keys": [c.output_key for c in done],
         "output_sizes": [c.output_size for c in done],
         "output_sha256s": [c.output_sha256 for c in done],
-        "item_errors": [json.dumps(c.item_errors) if c.item_errors else None for c in done],
+        "item_errors": [_errors_text(c) if c.item_errors else None for c in done],
         "items_failed": [len(c.item_errors) for c in done],
+        "caps": list(caps),
     }
     rows: list[dict[str, Any]] = [dict(row) for row in (await tx.execute(STATEMENTS["settle"], parameters)).mappings()]
     assert sum(row["n"] for row in rows) == len(done), "a lease moved on although its job was locked"
@@ -86,27 +129,6 @@ async def _record(
         await tell_ended(tx, finished)
 
 
-async def _give_back_refused(
-    tx: Transaction, completions: Sequence[Completion], details: Mapping[UUID, str], attempts_max: int
-) -> None:
-    ended = [
-        GiveBack(c.subtask_id, c.job_id, c.fence, "failed", True, "capture_refused", details[c.subtask_id]) for c in completions
-    ]
-    await queue.give_back(tx, ended, attempts_max=attempts_max)
-
-
-def _answers(completions: Sequence[Completion], done: set[Any], refused: Mapping[UUID, str]) -> list[Settled]:
-    """One answer for each completion; a second one of the same subtask in the batch is stale."""
-    answers: list[Settled] = []
-    seen: set[UUID] = set()
-    for c in completions:
-        first = c.subtask_id not in seen
-        if first and c.subtask_id in done:
-            seen.add(c.subtask_id)
-            answers.append(Settled(c.subtask_id, "done"))
-        elif first and c.subtask_id in refused:
-            seen.add(c.subtask_id)
-            answers.append(Settled(c.subtask_id, "refused", refused[c.subtask_id]))
-        else:
-            answers.append(Settled(c.subtask_id, "stale"))
-    return answers
+def _errors_text(completion: Completion) -> str:
+    """As JSON that Postgres takes: a stranger wrote the details, and jsonb knows no NUL."""
+    return json.dumps([[i, code.replace("\0", ""), detail.replace("\0", "")] for i, code, detail in completion.item_errors])

@@ -47,6 +47,7 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     deadline_at: datetime | None
+    seen_at: datetime  # now, on the database's clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,18 +190,6 @@ class Settled:
     subtask_id: SubtaskId
     status: Literal["done", "stale", "refused"]
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedJob:
-    """A job whose model and inputs were looked up and found to fit; not yet priced or written."""
-
-    model_version_id: ModelVersionId
-    items_total: int
-    items_per_subtask: int
-    item_us: float
-    inputs: Mapping[str, Any]  # what jobs.inputs keeps, see jobs.split
-    object_keys: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,9 @@ async def claim(tx: Transaction, claims: Sequence[Claim]) -> list[Leased]:
         return []
     answer = (await tx.execute(STATEMENTS["lease"], _lease_parameters(claims, shared))).one()
     assert answer.leases == len(shared), "a subtask was leased by somebody who did not lock its job"
-    if answer.started:
-        await outbox.record_many(tx, [(JobId.of(job_id), "job.started", {"status": "running"}) for job_id in answer.started])
+    leased_jobs = {candidate.job_id for _, candidate, _ in shared}
+    if started := [JobId.of(row["id"]) for row in jobs if row["status"] == "queued" and row["id"] in leased_jobs]:
+        await outbox.record_many(tx, [(job_id, "job.started", {"status": "running"}) for job_id in started])
     return [_leased(claims[index], candidate, cap) for index, candidate, cap in shared]
 
 
@@ -106,8 +107,8 @@ async def _give_back(tx: Transaction, ended: Sequence[GiveBack], attempts_max: i
         "fences": [item.fence for item in items],
         "outcomes": [item.outcome for item in items],
         "counts": [int(item.counts) for item in items],
-        "codes": [item.code for item in items],
-        "details": [item.detail for item in items],
+        "codes": [item.code.replace("\0", "") for item in items],  # strangers write these, and Postgres knows no NUL
+        "details": [item.detail.replace("\0", "") for item in items],
         "attempts_max": attempts_max,
         "backoff_ms": BACKOFF_MS,
         "backoff_ms_max": BACKOFF_MS_MAX,

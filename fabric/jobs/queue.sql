@@ -1,5 +1,4 @@
 -- The statements of the durable queue. Each needs the rows of its jobs locked first (lock_jobs), except where it says otherwise.
--- PostgreSQL 18: uuidv7(), RETURNING old.
 
 -- lock_jobs --
 -- Take the rows of jobs in id order, before any other row that belongs to them: the one lock order.
@@ -45,7 +44,7 @@ SELECT s.id, s.job_id, s.position, s.item_start, s.item_count, s.fence, s.avoid_
  ORDER BY s.job_id, s.position;
 
 -- lease --
--- Give the chosen subtasks their leases and reserve their caps; answers with the number of leases and the jobs that began.
+-- Give the chosen subtasks their leases and reserve their caps; answers with the number of leases.
 WITH chosen AS (
        SELECT g.id, g.cap_nanos, c.*
          FROM unnest(CAST(:ids AS uuid[]), CAST(:claims AS int[]), CAST(:caps AS bigint[])) AS g(id, claim, cap_nanos)
@@ -66,10 +65,8 @@ WITH chosen AS (
           SET status = 'running', started_at = coalesce(j.started_at, clock_timestamp()), waiting_reason = NULL,
               subtasks_leased = j.subtasks_leased + per_job.n, reserved_nanos = j.reserved_nanos + per_job.cap_nanos
          FROM per_job
-        WHERE j.id = per_job.job_id
-       RETURNING j.id, old.status AS status_before)
-SELECT (SELECT sum(n) FROM per_job) AS leases, coalesce(array_agg(id) FILTER (WHERE status_before = 'queued'), '{}') AS started
-  FROM begun;
+        WHERE j.id = per_job.job_id)
+SELECT coalesce(sum(n), 0) AS leases FROM per_job;
 
 -- extend --
 -- Renew the leases of orders that are known to run; answers with the orders that hold some. Locks no job: rows that somebody is
@@ -113,10 +110,11 @@ WITH given AS (
               order_id = NULL, provider_id = NULL, slot = NULL, lease_until = NULL, leased_at = NULL, cap_nanos = 0,
               rate_nanos_per_hour = 0, error_code = nullif(g.code, ''), error_detail = nullif(g.detail, '')
          FROM given AS g
+         JOIN subtasks AS was ON was.id = g.id
         WHERE s.id = g.id AND s.fence = g.fence AND s.status = 'leased'
           AND (NOT CAST(:only_expired AS boolean) OR s.lease_until < clock_timestamp())
-       RETURNING s.id, s.job_id, s.fence, s.status, s.error_code, s.error_detail, g.outcome, old.order_id, old.provider_id,
-                 old.slot, old.leased_at, old.cap_nanos, old.rate_nanos_per_hour AS rate),
+       RETURNING s.id, s.job_id, s.fence, s.status, s.error_code, s.error_detail, g.outcome, was.order_id, was.provider_id,
+                 was.slot, was.leased_at, was.cap_nanos, was.rate_nanos_per_hour AS rate),
      tried AS (
        INSERT INTO attempts (id, subtask_id, job_id, fence, order_id, provider_id, slot, outcome, leased_at, finished_at,
                              rate_nanos_per_hour, error_code, error_detail)
@@ -133,11 +131,12 @@ SELECT id, job_id, status, error_code, error_detail FROM returned;
 -- held_leases --
 -- Which completions still match a lease: same subtask, same fence, same provider. Needs no row lock: under the lock of the job
 -- only `extend` touches these rows, and it changes nothing that is read here.
-SELECT s.id, s.fence, s.cap_nanos
+SELECT g.n, s.cap_nanos
   FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS int[]), CAST(:provider_ids AS uuid[]), CAST(:job_ids AS uuid[]))
-       AS g(id, fence, provider_id, job_id)
+       WITH ORDINALITY AS g(id, fence, provider_id, job_id, n)
   JOIN subtasks AS s ON s.id = g.id
- WHERE s.fence = g.fence AND s.provider_id = g.provider_id AND s.job_id = g.job_id AND s.status = 'leased';
+ WHERE s.fence = g.fence AND s.provider_id = g.provider_id AND s.job_id = g.job_id AND s.status = 'leased'
+ ORDER BY g.n;
 
 -- settle --
 -- Mark subtasks done, write their attempts and count once for each job; a job whose last subtask this was has succeeded.
@@ -146,9 +145,9 @@ WITH given AS (
                             CAST(:observed_us AS bigint[]), CAST(:cap_us AS bigint[]), CAST(:billed_us AS bigint[]),
                             CAST(:gross AS bigint[]), CAST(:commissions AS bigint[]), CAST(:outputs AS bytea[]),
                             CAST(:output_keys AS text[]), CAST(:output_sizes AS bigint[]), CAST(:output_sha256s AS bytea[]),
-                            CAST(:item_errors AS text[]), CAST(:items_failed AS int[]))
+                            CAST(:item_errors AS text[]), CAST(:items_failed AS int[]), CAST(:caps AS bigint[]))
               AS g(id, fence, reported_us, observed_us, cap_us, billed_us, gross, commission, output, output_key, output_size,
-                   output_sha256, item_errors, items_failed)),
+                   output_sha256, item_errors, items_failed, cap_nanos)),
      done AS (
        UPDATE subtasks AS s
           SET status = 'done', finished_at = clock_timestamp(), cap_nanos = 0, gross_nanos = g.gross, output = g.output,
@@ -157,8 +156,8 @@ WITH given AS (
          FROM given AS g
         WHERE s.id = g.id AND s.fence = g.fence AND s.status = 'leased'
        RETURNING s.id, s.job_id, s.fence, s.item_count, s.order_id, s.provider_id, s.slot, s.leased_at, s.finished_at,
-                 s.rate_nanos_per_hour AS rate, old.cap_nanos, g.reported_us, g.observed_us, g.cap_us, g.billed_us, g.gross,
-                 g.commission, g.items_failed),
+                 s.rate_nanos_per_hour AS rate, g.cap_nanos, g.reported_us, g.observed_us, g.cap_us, g.billed_us, g.gross,
+                 g.commission, least(g.items_failed, s.item_count) AS items_failed),
      tried AS (
        INSERT INTO attempts (id, subtask_id, job_id, fence, order_id, provider_id, slot, outcome, leased_at, finished_at,
                              reported_us, observed_us, cap_us, billed_us, rate_nanos_per_hour, gross_nanos, commission_nanos)
@@ -198,10 +197,11 @@ WITH given AS (
        UPDATE subtasks AS s
           SET status = 'cancelled', fence = s.fence + CASE WHEN s.status = 'leased' THEN 1 ELSE 0 END, cap_nanos = 0,
               finished_at = clock_timestamp()
-         FROM ended
-        WHERE s.job_id = ended.id AND s.status IN ('waiting', 'leased')
-       RETURNING s.id, s.job_id, s.order_id, s.provider_id, s.slot, s.leased_at, s.finished_at, old.status AS status_before,
-                 old.fence AS fence_before, s.rate_nanos_per_hour AS rate),
+         FROM (SELECT was.id, was.status, was.fence FROM ended JOIN subtasks AS was ON was.job_id = ended.id
+                WHERE was.status IN ('waiting', 'leased')) AS was
+        WHERE s.id = was.id
+       RETURNING s.id, s.job_id, s.order_id, s.provider_id, s.slot, s.leased_at, s.finished_at, was.status AS status_before,
+                 was.fence AS fence_before, s.rate_nanos_per_hour AS rate),
      tried AS (
        INSERT INTO attempts (id, subtask_id, job_id, fence, order_id, provider_id, slot, outcome, leased_at, finished_at,
                              rate_nanos_per_hour)

@@ -19,7 +19,6 @@ class Ports:
     """Every port that we choose; the others are the kernel's choice and loopback only."""
 
     http: int
-    postgres: int
     objects: int
     gcs: int
     haproxy_stats: int
@@ -51,7 +50,6 @@ def choose_ports(before: Mapping[str, Any], *, host: str, http: int = 0) -> Port
     block = [int(before["replicas_first"])] if "replicas_first" in before else []
     return Ports(
         http=_take(http_candidates, taken, 1, host),
-        postgres=single("postgres"),
         objects=single("objects"),
         gcs=single("gcs"),
         haproxy_stats=single("haproxy_stats"),

@@ -68,20 +68,21 @@ def binaries() -> Path:
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
-def start_postgres(data: Path, log: Path, *, fast: bool = False) -> PostgresServer:
+def start_postgres(data: Path, log: Path, *, sockets: Path | None = None, fast: bool = False) -> PostgresServer:
     """Start (and on first use create) the server whose cluster lies in `data`; returns when it answers.
 
     Args:
         data: Folder of the cluster; beside it `<name>.password` keeps the owner's password (mode 0600) and `<name>.sockets`
             the socket (mode 0700; a short temporary folder when that path is too long for a socket).
         log: File that gets the server's output.
+        sockets: An existing folder for the socket instead, so that a restart keeps the server's URL.
         fast: Tests only: no fsync.
     """
     password = _password(data.with_name(data.name + ".password"))
     account = _account()
     if not (data / "PG_VERSION").exists():
         _initialise(data, password, account)
-    sockets = _sockets_folder(data, account)
+    sockets = _own(sockets, account) if sockets else _sockets_folder(data, account)
     options = [
         "-D", str(data), "-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}",
         "-c", "password_encryption=scram-sha-256", "-c", "max_connections=200", "-c", "shared_buffers=128MB",
@@ -175,6 +176,10 @@ def _sockets_folder(data: Path, account: dict[str, Any]) -> Path:
     if len(os.fsencode(folder)) > SOCKET_PATH_BYTES_MAX:
         folder = Path(tempfile.mkdtemp(prefix="fb-pg-"))
     folder.mkdir(mode=0o700, exist_ok=True)
+    return _own(folder, account)
+
+
+def _own(folder: Path, account: dict[str, Any]) -> Path:
     if account:
         os.chown(folder, account["user"], account["group"])
     return folder

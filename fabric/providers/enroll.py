@@ -141,7 +141,8 @@ async def enroll(tx: Transaction, settings: Settings, token: str, application: A
     credential = CREDENTIAL_PREFIX + secrets.token_urlsafe(32)
     values = _columns(provider_id, application)
     await store.insert_provider(
-        tx, {"id": provider_id, "owner_id": owner_id, "credential_hash": secret_hash(credential), **values, "name": application.name}
+        tx,
+        {"id": provider_id, "owner_id": owner_id, "credential_hash": secret_hash(credential), **values, "name": application.name},
     )
     await _write_slots(tx, provider_id, application, rate_of)
     return Enrolment(provider_id, credential, session(settings.ray, values["labels"], application.capabilities))
@@ -216,7 +217,14 @@ def provider_ports(start: int | None) -> dict[str, int] | None:
     """The ports that a machine's Ray node shall use, so that a firewall can name them; None: any free ones."""
     if start is None:
         return None
-    names = ("node_manager", "object_manager", "runtime_env_agent", "dashboard_agent_grpc", "dashboard_agent_listen", "metrics_export")
+    names = (
+        "node_manager",
+        "object_manager",
+        "runtime_env_agent",
+        "dashboard_agent_grpc",
+        "dashboard_agent_listen",
+        "metrics_export",
+    )
     ports = {name: start + offset for offset, name in enumerate(names)}
     return {**ports, "worker_min": start + len(names), "worker_max": start + 105}
 

@@ -181,7 +181,9 @@ async def renew_provider(tx: Transaction, provider_id: UUID, values: dict[str, A
     await tx.execute(statement.values(status=status, ray_node_id=None, last_heartbeat_at=func.now(), **values))
 
 
-async def write_slots(tx: Transaction, provider_id: UUID, reports: Sequence[SlotReport], rates: Sequence[int], *, reprice: bool) -> None:
+async def write_slots(
+    tx: Transaction, provider_id: UUID, reports: Sequence[SlotReport], rates: Sequence[int], *, reprice: bool
+) -> None:
     """Make the machine's slots equal to its report; slots that stay keep their price unless `reprice`."""
     rows = [
         {

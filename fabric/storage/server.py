@@ -71,7 +71,8 @@ def _act_for(method: str) -> Callable[[web.Request], Awaitable[web.StreamRespons
 
 
 def _grant_of(request: web.Request) -> Grant:
-    return request.app[STORE].signer.check(request.method, request.match_info["key"], request.query)
+    store: LocalStore = request.app[STORE]
+    return store.signer.check(request.method, request.match_info["key"], request.query)
 
 
 def _check_length(request: web.Request, grant: Grant) -> None:
@@ -94,30 +95,22 @@ async def _read(request: web.Request) -> web.StreamResponse:
         headers = {"Accept-Ranges": "bytes", "ETag": f'"{present.sha256.hex()}"', "Content-Type": "application/octet-stream"}
         if byte_range:
             headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{present.size}"
-        if request.method == "HEAD" or length <= SMALL_BYTES_MAX:
-            body = b"" if request.method == "HEAD" else present.read(offset, length)
-            response = web.Response(status=status, headers=headers, body=body)
-            response.content_length = length
-            return response
-        return await _send_file(request, present, status, headers, offset, length)
-
-
-async def _send_file(
-    request: web.Request, present: OpenObject, status: int, headers: dict[str, str], offset: int, length: int
-) -> web.StreamResponse:
-    response = web.StreamResponse(status=status, headers=headers)
-    response.content_length = length
-    await response.prepare(request)
-    if request.transport is None:
-        raise ConnectionResetError("the reader has gone")
-    await asyncio.get_running_loop().sendfile(request.transport, present.file, offset, length)
-    await response.write_eof()
-    return response
+        if request.method == "HEAD":
+            return web.Response(status=status, headers={**headers, "Content-Length": str(length)})
+        if length <= SMALL_BYTES_MAX:
+            return web.Response(status=status, headers=headers, body=present.read(offset, length))
+        response = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(length)})
+        await response.prepare(request)
+        if request.transport is None:
+            raise ConnectionResetError("the reader has gone")
+        await asyncio.get_running_loop().sendfile(request.transport, present.file, offset, length)
+        await response.write_eof()
+        return response
 
 
 def _range_of(request: web.Request, grant: Grant) -> str:
     """The range to send, `first-last` or `first-`; a URL that is signed for a range serves exactly that range."""
-    asked = request.headers.get("Range", "")
+    asked = str(request.headers.get("Range", ""))
     if grant.byte_range:
         if asked != f"bytes={grant.byte_range}":
             raise Forbidden(f"this URL is signed for 'Range: bytes={grant.byte_range}'")
@@ -173,7 +166,12 @@ def main() -> None:
         raise SystemExit("The object server belongs to the disk store; FABRIC_STORAGE_URL names another.")
     store.sweep()
     web.run_app(
-        create_object_server(store), host=options.host, port=options.port, access_log=None, shutdown_timeout=SHUTDOWN_S, print=None
+        create_object_server(store),
+        host=options.host,
+        port=options.port,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_S,
+        print=None,
     )
 
 

@@ -1,0 +1,118 @@
+"""Principal, services and events for a request.
+
+    @router.post("", status_code=201, response_model=JobOut)
+    async def submit(request: Request, body: JobIn, principal: JobsCaller, services: ServicesDep): ...
+
+    JobsCaller (FilesCaller, ModelsCaller, WalletCaller, ProvidersCaller, AccountCaller)
+                       Principal of an access token or API key that reaches this scope; 401 and 403 otherwise. Counts against the
+                       caller's rate limit. `Caller` asks for no scope.
+    ServicesDep        wiring.Services; open transactions yourself: `async with services.database.transaction() as tx:`
+    EventsDep          events.stream.EventHub: `await hub.wait(job_id, after_seq, timeout_s)`; long waits go inside `hub.watching()`
+    RequestIdDep       the id of this request ("req_…" or what the caller sent), for jobs.request_id and ledger metadata
+    MachineCredential  the bearer token of a machine (`fpc_…`), unchecked; the routes of providers check it
+    AnonymousDep       for routes without a credential: counts against the limit of the address
+
+Do not commit in a dependency with `yield`: it would end after the answer is on its way.
+"""
+
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+
+from fabric.api.rate_limit import RateLimiter
+from fabric.core.errors import Unauthenticated
+from fabric.events.stream import EventHub
+from fabric.identity.access import Principal
+from fabric.identity.authenticate import authenticate
+from fabric.wiring import Services
+
+_bearer = HTTPBearer(scheme_name="Bearer", description="An access token or an API key (`fab_…`).", auto_error=False)
+_machine = HTTPBearer(
+    scheme_name="MachineCredential", description="A machine's own credential (`fpc_…`), given at enrolment.", auto_error=False
+)
+
+
+def get_services(request: Request) -> Services:
+    """The services of this process, built when the app started."""
+    return cast(Services, request.app.state.services)
+
+
+def get_events(request: Request) -> EventHub:
+    """The one EventHub of this process."""
+    return cast(EventHub, request.app.state.events)
+
+
+def get_limiter(request: Request) -> RateLimiter:
+    """The request counts of this process."""
+    return cast(RateLimiter, request.app.state.limiter)
+
+
+def get_request_id(request: Request) -> str:
+    """The id that the answer carries as X-Request-Id."""
+    return cast(str, request.scope["state"]["request_id"])
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+EventsDep = Annotated[EventHub, Depends(get_events)]
+LimiterDep = Annotated[RateLimiter, Depends(get_limiter)]
+RequestIdDep = Annotated[str, Depends(get_request_id)]
+
+
+async def get_principal(
+    request: Request,
+    scopes: SecurityScopes,
+    services: ServicesDep,
+    limiter: LimiterDep,
+    credential: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Principal:
+    """Who is calling.
+
+    Raises:
+        Unauthenticated: no credential, or one that is not good.
+        Forbidden: a scope is missing.
+        RateLimited: too many requests.
+    """
+    if credential is None:
+        raise Unauthenticated("Send a credential: `Authorization: Bearer …`.")
+    principal = await authenticate(services.database, services.settings.auth, credential.credentials)
+    request.scope["state"]["user_id"] = str(principal.user_id)
+    limiter.take(principal.user_id.hex)
+    principal.require(*scopes.scopes)
+    return principal
+
+
+async def get_machine_credential(credential: Annotated[HTTPAuthorizationCredentials | None, Security(_machine)]) -> str:
+    """The bearer token of a machine, not yet checked.
+
+    Raises:
+        Unauthenticated: there is none.
+    """
+    if credential is None:
+        raise Unauthenticated("Send the machine's credential: `Authorization: Bearer fpc_…`.")
+    return credential.credentials
+
+
+async def count_anonymous(request: Request, limiter: LimiterDep) -> None:
+    """Count a request that shows no credential against its address.
+
+    Raises:
+        RateLimited: too many.
+    """
+    limiter.take(f"address:{request.client.host if request.client else ''}")
+
+
+def caller(*scopes: str) -> Any:
+    """The dependency behind the annotated callers below, for other sets of scopes."""
+    return Security(get_principal, scopes=list(scopes))
+
+
+Caller = Annotated[Principal, caller()]
+AccountCaller = Annotated[Principal, caller("account")]
+FilesCaller = Annotated[Principal, caller("files")]
+ModelsCaller = Annotated[Principal, caller("models")]
+JobsCaller = Annotated[Principal, caller("jobs")]
+WalletCaller = Annotated[Principal, caller("wallet")]
+ProvidersCaller = Annotated[Principal, caller("providers")]
+MachineCredential = Annotated[str, Depends(get_machine_credential)]
+AnonymousDep = Annotated[None, Depends(count_anonymous)]

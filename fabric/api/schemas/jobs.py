@@ -1,0 +1,339 @@
+"""Bodies of /api/v1/jobs."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fabric.api.schemas.common import Body, Moment, Money
+from fabric.core.errors import Invalid
+from fabric.core.ids import FileId
+from fabric.core.money import usd_nanos
+from fabric.jobs.job import InputSpec, Job, JobSpec, Subtask
+from fabric.jobs.requirements import Requirements
+from fabric.jobs.store import ProviderShare
+
+DEADLINE_S_MAX = 30 * 86_400
+FILES_PER_INPUT_MAX = 100_000
+INPUTS_MAX = 256
+NAME_CHARACTERS_MAX = 256
+PRIORITIES = {"low": -10, "normal": 0, "high": 10}
+MICROSECONDS_PER_S = 1_000_000
+
+Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARACTERS_MAX)]
+
+
+class TensorIn(Body):
+    """A JSON tensor as in Open Inference v2."""
+
+    datatype: str
+    """BOOL, UINT8 … UINT64, INT8 … INT64, FP16, FP32 or FP64."""
+    shape: list[int]
+    """Axis 0 counts the items."""
+    data: list[Any]
+    """The values, flat in C order or nested."""
+    name: str | None = None
+    """Not needed here; the input names the tensor."""
+
+
+class InputIn(Body):
+    """One input of the model: exactly one of `tensor`, `file` and `files`."""
+
+    name: Name
+    """As the model calls it."""
+    tensor: TensorIn | None = None
+    """Small values, in the body."""
+    file: str | None = None
+    """An uploaded `.npy`, `.npz` or `.json` file with all items, or one image."""
+    files: Annotated[list[str], Field(max_length=FILES_PER_INPUT_MAX)] | None = None
+    """Several of them, in order; an image is one item."""
+    broadcast: bool = False
+    """Give it whole to every subtask instead of splitting it."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if [self.tensor, self.file, self.files].count(None) != 2:
+            raise ValueError("give exactly one of tensor, file and files")
+        return self
+
+    def spec(self) -> InputSpec:
+        """The same as a value of the domain.
+
+        Raises:
+            NotFound: an id that cannot be a file's.
+        """
+        given = [self.file] if self.file is not None else self.files or []
+        tensor = None if self.tensor is None else self.tensor.model_dump()
+        return InputSpec(self.name, tuple(FileId.parse(text) for text in given), tensor, self.broadcast)
+
+
+class SplitIn(Body):
+    """How the job is cut."""
+
+    items_per_subtask: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
+
+
+class ProvidersIn(Body):
+    """Machines by name."""
+
+    only: Annotated[list[str], Field(max_length=1000)] = []
+    """Nobody else."""
+    never: Annotated[list[str], Field(max_length=1000)] = []
+    """Not these."""
+
+
+class RequirementsIn(Body):
+    """What the machines must be. What is left out does not matter."""
+
+    accelerator: Annotated[list[str], Field(max_length=10)] = []
+    """Some of cpu, cuda, directml, coreml, npu."""
+    memory_gib_min: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    region: Annotated[list[str], Field(max_length=100)] = []
+    providers: ProvidersIn = ProvidersIn()
+
+
+class WorkIn(Body):
+    """What jobs and quotes have in common."""
+
+    model: Annotated[str, Field(min_length=1, max_length=300)]
+    """`name`, `name:version`, `mdl_…` or `mdv_…`."""
+    split: SplitIn = SplitIn()
+    requirements: RequirementsIn = RequirementsIn()
+    own_machines: bool = False
+    """Also use machines of your own; there the job costs and earns nothing."""
+    budget_usd: str | None = None
+    """At most so much is ever charged (`"1.50"`); it is held at submit."""
+    max_price_usd_per_hour: str | None = None
+    """No slot that asks for more."""
+    deadline_s: Annotated[float, Field(gt=0, le=DEADLINE_S_MAX)] | None = None
+    """The job fails when it has not ended so many seconds from now."""
+    priority: Literal["low", "normal", "high"] = "normal"
+
+    def spec(self, inputs: "list[InputIn]") -> JobSpec:
+        """The same as a value of the domain.
+
+        Raises:
+            Invalid: amounts or requirements that make no sense.
+            NotFound: an id that cannot exist.
+        """
+        budget = None if self.budget_usd is None else usd_nanos(self.budget_usd)
+        if budget == 0:
+            raise Invalid("budget_usd must be more than 0")
+        requirements = self.requirements.model_dump(exclude_defaults=True)
+        Requirements.of(requirements)
+        rate_max = None if self.max_price_usd_per_hour is None else usd_nanos(self.max_price_usd_per_hour)
+        wanted = self.split.items_per_subtask
+        return JobSpec(
+            model=self.model, inputs=tuple(given.spec() for given in inputs), request=self.model_dump(exclude_unset=True),
+            items_per_subtask=None if wanted == "auto" else wanted, requirements=requirements, own_machines=self.own_machines,
+            budget_nanos=budget, rate_nanos_per_hour_max=rate_max, deadline_s=self.deadline_s, priority=PRIORITIES[self.priority],
+        )  # fmt: skip
+
+
+class JobIn(WorkIn):
+    """A job to be done."""
+
+    inputs: Annotated[list[InputIn], Field(max_length=INPUTS_MAX)]
+    """One entry for each input of the model."""
+
+
+class ProgressOut(Body):
+    """How far it is."""
+
+    items_total: int
+    items_done: int
+    items_failed: int
+    """Items that could not be used, such as damaged images; their neighbours are delivered."""
+    subtasks_total: int
+    subtasks_done: int
+    subtasks_leased: int
+
+
+class ProviderCostOut(Body):
+    """What one machine did."""
+
+    provider_id: str
+    name: str
+    subtasks: int
+    seconds: float
+    """Billed."""
+    gross: Money
+    commission: Money
+    earned: Money
+
+
+class CostOut(Body):
+    """What it costs."""
+
+    held: Money
+    """Taken aside at submit."""
+    captured: Money
+    """Charged so far."""
+    commission: Money
+    """The platform's part of what was captured."""
+    released: Money
+    """Given back at the end."""
+    by_provider: list[ProviderCostOut] | None = None
+    """Only when one job is shown."""
+
+
+class JobErrorOut(Body):
+    """Why it failed."""
+
+    code: str
+    detail: str
+
+
+class ItemErrorOut(Body):
+    """Why one item failed."""
+
+    index: int
+    """Of the item within the job."""
+    code: str
+    detail: str
+
+
+class JobOut(Body):
+    """A job."""
+
+    id: str
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    model: str
+    model_version_id: str
+    progress: ProgressOut
+    queue_s: float
+    """From submit to the first lease, or until now."""
+    run_s: float
+    """From the first lease to the end, or until now."""
+    cost: CostOut
+    own_machines: bool
+    priority: int
+    waiting_reason: str | None = None
+    """While it waits: no_capacity, price_below_market, model_loading, funds or provider_failing."""
+    error: JobErrorOut | None = None
+    errors: list[ItemErrorOut] | None = None
+    """The first items that failed, only when one job is shown; the results list them all."""
+    request_id: str
+    created_at: Moment
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+    deadline_at: Moment | None = None
+
+    @classmethod
+    def of(
+        cls, job: Job, shares: list[ProviderShare] | None = None, errors: list[tuple[int, str, str]] | None = None
+    ) -> "JobOut":
+        """Show a job; `shares` and `errors` are looked up only when it is shown alone."""
+        begun = job.started_at or job.finished_at or job.seen_at
+        ended = job.finished_at or job.seen_at
+        run_s = 0.0 if job.started_at is None else (ended - job.started_at).total_seconds()
+        return cls(
+            id=str(job.id), status=job.status, model=job.model, model_version_id=str(job.model_version_id),
+            progress=ProgressOut(
+                items_total=job.items_total, items_done=job.items_done, items_failed=job.items_failed,
+                subtasks_total=job.subtasks_total, subtasks_done=job.subtasks_done, subtasks_leased=job.subtasks_leased,
+            ),
+            queue_s=max(0.0, (begun - job.created_at).total_seconds()), run_s=max(0.0, run_s),
+            cost=CostOut(
+                held=Money.of(job.held_nanos), captured=Money.of(job.captured_nanos), commission=Money.of(job.commission_nanos),
+                released=Money.of(job.released_nanos),
+                by_provider=None if shares is None else [provider_cost(share) for share in shares],
+            ),
+            own_machines=job.own_machines, priority=job.priority, waiting_reason=job.waiting_reason,
+            error=None if job.error_code is None else JobErrorOut(code=job.error_code, detail=job.error_detail or ""),
+            errors=None if errors is None else [ItemErrorOut(index=i, code=c, detail=d) for i, c, d in errors],
+            request_id=job.request_id, created_at=job.created_at, started_at=job.started_at, finished_at=job.finished_at,
+            deadline_at=job.deadline_at,
+        )  # fmt: skip
+
+
+class AttemptOut(Body):
+    """One try."""
+
+    provider_id: str
+    slot: int
+    outcome: Literal["done", "failed", "lost", "cancelled"]
+    leased_at: Moment
+    finished_at: Moment
+    seconds: float
+    """Billed: the smallest of what the machine reported, what was observed, and what calibration allows."""
+    reported_s: float | None = None
+    observed_s: float | None = None
+    price_per_hour: Money
+    gross: Money
+    commission: Money
+    error: JobErrorOut | None = None
+
+
+class SubtaskOut(Body):
+    """One part of a job."""
+
+    id: str
+    position: int
+    item_start: int
+    item_count: int
+    status: Literal["waiting", "leased", "done", "failed", "cancelled"]
+    provider_id: str | None = None
+    slot: int | None = None
+    cost: Money
+    errors: list[ItemErrorOut]
+    attempts: list[AttemptOut]
+    finished_at: Moment | None = None
+
+
+class OutputOut(Body):
+    """One output of the job as a whole."""
+
+    name: str
+    dtype: str
+    shape: list[int | None]
+    """null where items may differ."""
+    url: str
+    """All items in one `.npy` file, in input order."""
+
+
+class ResultsOut(Body):
+    """What results there are."""
+
+    job_id: str
+    status: str
+    complete: bool
+    """False while more may come."""
+    items_total: int
+    items_done: int
+    items_failed: int
+    failed_items: list[int]
+    errors: list[ItemErrorOut]
+    outputs: list[OutputOut]
+    parts_url: str
+    """Everything as a stream of tensor frames, in input order."""
+
+
+def provider_cost(share: ProviderShare) -> ProviderCostOut:
+    """Show what one machine did."""
+    return ProviderCostOut(
+        provider_id=str(share.provider_id), name=share.name, subtasks=share.subtasks, seconds=share.billed_us / MICROSECONDS_PER_S,
+        gross=Money.of(share.gross_nanos), commission=Money.of(share.commission_nanos),
+        earned=Money.of(share.gross_nanos - share.commission_nanos),
+    )  # fmt: skip
+
+
+def subtask_out(subtask: Subtask) -> SubtaskOut:
+    """Show a subtask and its attempts."""
+    return SubtaskOut(
+        id=str(subtask.id), position=subtask.position, item_start=subtask.item_start, item_count=subtask.item_count,
+        status=subtask.status, provider_id=None if subtask.provider_id is None else str(subtask.provider_id), slot=subtask.slot,
+        cost=Money.of(subtask.gross_nanos), errors=[ItemErrorOut(index=i, code=c, detail=d) for i, c, d in subtask.item_errors],
+        finished_at=subtask.finished_at,
+        attempts=[
+            AttemptOut(
+                provider_id=str(tried.provider_id), slot=tried.slot, outcome=tried.outcome, leased_at=tried.leased_at,
+                finished_at=tried.finished_at, seconds=tried.billed_us / MICROSECONDS_PER_S,
+                reported_s=None if tried.reported_us is None else tried.reported_us / MICROSECONDS_PER_S,
+                observed_s=None if tried.observed_us is None else tried.observed_us / MICROSECONDS_PER_S,
+                price_per_hour=Money.of(tried.rate_nanos_per_hour), gross=Money.of(tried.gross_nanos),
+                commission=Money.of(tried.commission_nanos),
+                error=None if tried.error_code is None else JobErrorOut(code=tried.error_code, detail=tried.error_detail or ""),
+            )
+            for tried in subtask.attempts
+        ],
+    )  # fmt: skip

@@ -1,0 +1,271 @@
+"""Measures a model on generated inputs: may items be batched, how long does one take, how large is its output.
+
+Items are gathered along axis 0 only where f(a‖b) = f(a)‖f(b) was seen. Runs inside the restricted child of `catalog/admit.py`,
+single-threaded, so that figures of different machines can be compared.
+"""
+
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from fabric.catalog.inspect import Inspection
+from fabric.core.errors import InvalidModel
+
+BATCH_ITEMS_MAX = 32
+MEASURED_BATCHES = (1, 2, 4, 8, 16, 32)
+ITEM_BATCH_MAX = 16  # item_us is that of the best batch up to here
+BATCH_BYTES_MAX = 64 * 1024**2
+RUN_US_MAX = 400_000  # a batch that runs longer gains nothing
+MEASURED_US = 200_000  # for each batch size
+RUNS_MIN, RUNS_MAX = 3, 50
+BETTER_BY = 1.03  # a larger batch must be so much better to be preferred
+FREE_AXES = (16, 8, 32, 64, 224, 4, 2, 1)  # sizes tried for an axis that the model leaves open
+INTEGERS_BELOW = (100, 2)  # tried in this order: indices into small tables fail above
+TOLERANCE = {"float16": 2e-2, "float32": 1e-4, "float64": 1e-7}  # of the largest magnitude: kernels differ with the batch size
+SEED = 20_260_101
+Tensors = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What admission measured."""
+
+    batchable: bool
+    batch_items_max: int  # 1 when not batchable; the fixed size when the axis is fixed
+    batch_fixed: bool
+    item_us: float  # of the best batch, on one thread
+    load_us: int
+    output_bytes_item: int | None  # None: it depends on the data
+    memory_bytes: int  # peak, above an idle process
+
+    def as_json(self) -> dict[str, Any]:
+        """The profile as it is stored with a model version."""
+        return asdict(self)
+
+
+def measure(path: Path, inspection: Inspection) -> Profile:
+    """Load the model, run it, measure it.
+
+    Raises:
+        InvalidModel: ONNX Runtime refuses it, or its outputs cannot be split into items.
+    """
+    before = _peak_bytes()
+    started = time.perf_counter_ns()
+    trial = Trial(_session(path), inspection)
+    load_us = (time.perf_counter_ns() - started) // 1000
+    trial.find_generator()
+    batchable = trial.rows_are_independent() if trial.fixed else trial.is_batchable()
+    if trial.fixed and not batchable:
+        raise InvalidModel(
+            f"the items of the fixed batch of {trial.fixed} influence each other, so a pile of items cannot be split",
+            reason="unsupported",
+        )
+    items, item_us = _best_batch(trial, batchable)
+    return Profile(
+        batchable=batchable and trial.fixed != 1,
+        batch_items_max=items,
+        batch_fixed=trial.fixed is not None,
+        item_us=item_us,
+        load_us=load_us,
+        output_bytes_item=trial.output_bytes_item(),
+        memory_bytes=max(_peak_bytes() - before, path.stat().st_size),
+    )
+
+
+class Trial:
+    """A loaded model and the inputs made up for it."""
+
+    def __init__(self, session: Any, inspection: Inspection) -> None:
+        """Items lie along axis 0 of the inputs that leave it open, or, when none does, of those that fix it alike."""
+        self._session = session
+        self._inputs = inspection.inputs
+        self._outputs = list(inspection.outputs)
+        first = {name: tensor["shape"][0] for name, tensor in inspection.inputs.items() if tensor["shape"]}
+        self.fixed: int | None = None if None in first.values() else next(iter(first.values()))
+        self._batched = {name for name, size in first.items() if size == self.fixed}
+        self._is_open = any(None in tensor["shape"][1:] for tensor in inspection.inputs.values())
+        self._free_axis = FREE_AXES[0]
+        self._integers_below = INTEGERS_BELOW[0]
+
+    @property
+    def items_min(self) -> int:
+        """Items of the smallest run."""
+        return self.fixed or 1
+
+    def find_generator(self) -> None:
+        """Find inputs that the model accepts.
+
+        Raises:
+            InvalidModel: it accepts none, or its outputs have no item axis.
+        """
+        failure = ""
+        for free_axis, integers_below in self._choices():
+            self._free_axis, self._integers_below = free_axis, integers_below
+            try:
+                outputs = self.run(self.inputs(self.items_min))
+            except _RunFailed as error:
+                failure = failure or str(error)
+                continue
+            for name, value in outputs.items():
+                if value.ndim == 0 or value.shape[0] != self.items_min:
+                    raise InvalidModel(
+                        f"output {name!r} has shape {list(value.shape)} for {self.items_min} item(s); its axis 0 must be the items'",
+                        reason="unsupported",
+                    )
+            return
+        raise InvalidModel(f"the model cannot be run on generated inputs: {failure}", reason="cannot_run")
+
+    def is_batchable(self) -> bool:
+        """Whether f(a‖b) = f(a)‖f(b), and a single item gives the same alone."""
+        a, b = self.inputs(3, seed=1), self.inputs(2, seed=2)
+        try:
+            together = self.run(self._joined(a, b))
+            apart = [self.run(a), self.run(b)]
+            alone = self.run(self._rows(a, slice(0, 1)))
+        except _RunFailed:
+            return False
+        return all(
+            _agree(together[name], _stacked([part[name] for part in apart])) and _agree(alone[name], apart[0][name][:1])
+            for name in self._outputs
+        )
+
+    def rows_are_independent(self) -> bool:
+        """With a fixed batch: whether exchanging every other row changes those rows only."""
+        a, b = self.inputs(self.items_min, seed=1), self.inputs(self.items_min, seed=2)
+        mixed = {name: value.copy() for name, value in a.items()}
+        for name in self._batched:
+            mixed[name][1::2] = b[name][1::2]
+        for name in set(self._inputs) - self._batched:
+            b[name] = a[name]
+        of_a, of_b, of_mixed = self.run(a), self.run(b), self.run(mixed)
+        return all(
+            _agree(of_mixed[name][0::2], of_a[name][0::2]) and _agree(of_mixed[name][1::2], of_b[name][1::2])
+            for name in self._outputs
+        )
+
+    def output_bytes_item(self) -> int | None:
+        """Bytes that one item gives, when that does not depend on the data as far as can be seen."""
+        if self._is_open:
+            return None
+        sizes = {sum(v.nbytes for v in self.run(self.inputs(self.items_min, seed=seed)).values()) for seed in (3, 4)}
+        return sizes.pop() // self.items_min if len(sizes) == 1 else None
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """One run. Raises `_RunFailed` with ONNX Runtime's words."""
+        try:
+            values = self._session.run(self._outputs, inputs)
+        except Exception as error:  # ONNX Runtime's errors have no common base class
+            raise _RunFailed(_plain(error)) from None
+        return dict(zip(self._outputs, values, strict=True))
+
+    def inputs(self, items: int, seed: int = 0) -> Tensors:
+        """Generated inputs of so many items."""
+        random = np.random.default_rng([SEED, seed])
+        return {name: self._tensor(random, name, tensor, items) for name, tensor in self._inputs.items()}
+
+    def _tensor(self, random: np.random.Generator, name: str, tensor: Mapping[str, Any], items: int) -> NDArray[Any]:
+        shape = [self._free_axis if size is None else size for size in tensor["shape"]]
+        if name in self._batched:
+            shape[0] = items
+        dtype = np.dtype(tensor["dtype"])
+        if dtype.kind == "f":
+            return random.random(shape, dtype=np.float32).astype(dtype)
+        if dtype.kind == "b":
+            return random.integers(0, 2, shape).astype(dtype)
+        return random.integers(0, 256 if dtype == np.uint8 else self._integers_below, shape).astype(dtype)
+
+    def _choices(self) -> Iterator[tuple[int, int]]:
+        for axis in FREE_AXES if self._is_open else FREE_AXES[:1]:
+            for below in INTEGERS_BELOW:
+                yield axis, below
+
+    def _joined(self, a: Tensors, b: Tensors) -> Tensors:
+        joined = {}
+        for name, value in a.items():
+            if name in self._batched:
+                joined[name] = np.concatenate([value, b[name]])
+            else:
+                joined[name] = b[name] = value
+        return joined
+
+    def _rows(self, tensors: Tensors, rows: slice) -> Tensors:
+        return {name: value[rows] if name in self._batched else value for name, value in tensors.items()}
+
+
+class _RunFailed(Exception):
+    """ONNX Runtime refused to run these inputs."""
+
+
+def _session(path: Path) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no common base class
+        raise InvalidModel(f"ONNX Runtime cannot load the model: {_plain(error)}", reason="cannot_load") from None
+
+
+def _best_batch(trial: Trial, batchable: bool) -> tuple[int, float]:
+    """Items of one run, and microseconds of one item."""
+    if trial.fixed or not batchable:
+        return trial.items_min, _run_us(trial, trial.items_min) / trial.items_min
+    item_us: dict[int, float] = {}
+    for items in MEASURED_BATCHES:
+        size = sum(value.nbytes for value in trial.inputs(1).values()) * items
+        if item_us and (size > BATCH_BYTES_MAX or items * min(item_us.values()) > RUN_US_MAX):
+            break
+        item_us[items] = _run_us(trial, items) / items
+    best = min(item_us.values())
+    chosen = min(items for items, us in item_us.items() if us <= best * BETTER_BY)
+    return chosen, min(us for items, us in item_us.items() if items <= ITEM_BATCH_MAX)
+
+
+def _run_us(trial: Trial, items: int) -> float:
+    inputs = trial.inputs(items)
+    best = float("inf")
+    spent = 0.0
+    for run in range(RUNS_MAX + 1):
+        started = time.perf_counter_ns()
+        trial.run(inputs)
+        us = (time.perf_counter_ns() - started) / 1000
+        if run == 0 and us < RUN_US_MAX * 4:
+            continue  # the first run of a shape allocates; only of a very slow model is it taken
+        best = min(best, us)
+        spent += us
+        if (run >= RUNS_MIN and spent >= MEASURED_US) or spent >= RUN_US_MAX * 4:
+            break
+    return best
+
+
+def _agree(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if a.dtype.kind != "f" or a.size == 0:
+        return bool(np.array_equal(a, b))
+    finite = np.abs(b[np.isfinite(b)])
+    tolerance = TOLERANCE[a.dtype.name] * max(float(finite.max()) if finite.size else 0.0, 1e-12)
+    return bool(np.allclose(a, b, rtol=0.0, atol=tolerance, equal_nan=True))
+
+
+def _stacked(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Joined along axis 0; parts of different item shapes agree with nothing."""
+    if len({part.shape[1:] for part in parts}) > 1 or not parts[0].ndim:
+        return np.empty(0)
+    return np.concatenate(parts)
+
+
+def _plain(error: Exception) -> str:
+    return " ".join(str(error).split())[:400]
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

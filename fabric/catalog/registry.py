@@ -1,0 +1,193 @@
+"""Upload, version, publish and retire models.
+
+A version never changes: its file is stored once, its card, inspection and profile are written with it. Jobs refer to versions,
+so a retired one stays readable for those that run.
+"""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fabric.catalog.admit import admit
+from fabric.catalog.store import (
+    Row,
+    delete_model,
+    delete_version,
+    insert_version,
+    newest_of_model,
+    newest_of_name,
+    select_page,
+    select_versions,
+    select_versions_of,
+    set_visibility,
+    upsert_model,
+    version_of_id,
+)
+from fabric.core.errors import Conflict, Invalid, NotFound
+from fabric.core.ids import ModelId, ModelVersionId, UserId
+from fabric.db.engine import Database, Reader, Transaction
+from fabric.files.files import GARBAGE_DELAY_S, RESCUE_MARGIN_S, UPLOAD_S_MAX
+from fabric.files.store import mark_garbage, rescue
+from fabric.storage.base import CHUNK_BYTES, ObjectStore
+from fabric.storage.keys import model_key
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ID_PREFIXES = (f"{ModelId.prefix}_", f"{ModelVersionId.prefix}_")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version of a model, and the model's own facts with it."""
+
+    id: ModelVersionId
+    model_id: ModelId
+    owner_id: UserId
+    name: str
+    visibility: str  # private or public
+    version: int
+    sha256: str  # hex
+    size: int
+    object_key: str
+    card: dict[str, Any]  # completed: an entry for each input
+    inputs: dict[str, dict[str, Any]]  # name -> {"dtype": numpy name, "shape": [int | None …], batch axis included}
+    outputs: dict[str, dict[str, Any]]
+    inspection: dict[str, Any]
+    profile: dict[str, Any]  # the fields of catalog.profile.Profile
+    created_at: datetime
+
+
+async def upload(
+    database: Database, store: ObjectStore, owner_id: UserId, name: str, path: Path, card: Mapping[str, Any]
+) -> ModelVersion:
+    """Admit the file at `path` and store it as the next version of `name`. The file stays the caller's.
+
+    Raises:
+        Invalid: the name or the card cannot be accepted.
+        InvalidModel: the file cannot be accepted; `reason` says why.
+        StorageUnavailable: the store fails.
+    """
+    checked_name(name)
+    admission = await admit(path, card)
+    sha256 = await _hash_of(path)
+    version_id = ModelVersionId.new()
+    key = model_key(sha256, version_id)
+    async with database.transaction() as tx:
+        await mark_garbage(tx, [key], UPLOAD_S_MAX)
+    size = path.stat().st_size
+    await store.put(key, _chunks(path), size_max=size)
+    async with database.transaction() as tx:
+        if not await rescue(tx, key, RESCUE_MARGIN_S):
+            raise Conflict("the upload took too long; send it again")
+        values = {
+            "id": version_id, "sha256": sha256, "size": size, "object_key": key,
+            "card": admission.card, "inspection": admission.inspection, "profile": admission.profile,
+        }  # fmt: skip
+        model_id = await upsert_model(tx, ModelId.new(), owner_id, name)
+        return _version(await insert_version(tx, model_id, values))
+
+
+async def find_version(reader: Reader, caller: UserId, reference: str) -> ModelVersion:
+    """The version that `name`, `name:3`, `mdl_…` (newest) or `mdv_…` means to this caller: an own model before a public one.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    row = await _find_row(reader, caller, reference)
+    if row is None:
+        raise NotFound(f"there is no model {reference[:120]!r} that you may run")
+    return _version(row)
+
+
+async def versions_by_id(reader: Reader, ids: Sequence[ModelVersionId]) -> dict[ModelVersionId, ModelVersion]:
+    """Versions of running jobs, for the dispatcher: no question of ownership, retired ones too."""
+    versions = [_version(row) for row in await select_versions(reader, ids)]
+    return {version.id: version for version in versions}
+
+
+async def list_models(reader: Reader, caller: UserId, *, before: ModelId | None, limit: int) -> list[ModelVersion]:
+    """The newest version of each model that the caller may run; youngest models first, older than `before`."""
+    return [_version(row) for row in await select_page(reader, caller, before, limit)]
+
+
+async def list_versions(reader: Reader, caller: UserId, reference: str, *, before: int | None, limit: int) -> list[ModelVersion]:
+    """All versions of the model that `reference` means, newest first, below `before`. Raises NotFound."""
+    newest = await find_version(reader, caller, reference)
+    return [_version(row) for row in await select_versions_of(reader, newest.model_id, before, limit)]
+
+
+async def publish(tx: Transaction, owner_id: UserId, name: str, visibility: str) -> None:
+    """Make a model public or private. Raises NotFound."""
+    if not await set_visibility(tx, owner_id, name, visibility):
+        raise NotFound(f"there is no model {name!r} of yours")
+
+
+async def delete(tx: Transaction, owner_id: UserId, name: str, version: int | None = None) -> None:
+    """Retire a model, or one version of it; submitted jobs still have time to run. Raises NotFound."""
+    if version is None:
+        keys = await delete_model(tx, owner_id, name)
+    else:
+        keys = await delete_version(tx, owner_id, name, version)
+    if keys is None:
+        raise NotFound(f"there is no such model {name!r} of yours")
+    await mark_garbage(tx, keys, GARBAGE_DELAY_S)
+
+
+def checked_name(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        Invalid: it cannot be a model's name.
+    """
+    if not NAME.fullmatch(name) or name.startswith(ID_PREFIXES):
+        raise Invalid(
+            "a model's name has 1 to 100 letters, digits, dots, dashes and underscores and begins with a letter or digit"
+        )
+    return name
+
+
+async def _find_row(reader: Reader, caller: UserId, reference: str) -> Row | None:
+    if reference.startswith(f"{ModelVersionId.prefix}_"):
+        return await version_of_id(reader, caller, ModelVersionId.parse(reference))
+    if reference.startswith(f"{ModelId.prefix}_"):
+        return await newest_of_model(reader, caller, ModelId.parse(reference))
+    name, colon, number = reference.partition(":")
+    if not NAME.fullmatch(name) or (colon and not (number.isascii() and number.isdecimal() and len(number) < 10)):
+        return None
+    return await newest_of_name(reader, caller, name, int(number) if colon else None)
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+async def _hash_of(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    async for chunk in _chunks(path):
+        digest.update(chunk)
+    return digest.digest()
+
+
+def _version(row: Row) -> ModelVersion:
+    return ModelVersion(
+        id=ModelVersionId.of(row["id"]),
+        model_id=ModelId.of(row["model_id"]),
+        owner_id=UserId.of(row["owner_id"]),
+        name=row["name"],
+        visibility=row["visibility"],
+        version=row["version"],
+        sha256=row["sha256"].hex(),
+        size=row["size"],
+        object_key=row["object_key"],
+        card=row["card"],
+        inputs=row["inspection"]["inputs"],
+        outputs=row["inspection"]["outputs"],
+        inspection=row["inspection"],
+        profile=row["profile"],
+        created_at=row["created_at"],
+    )

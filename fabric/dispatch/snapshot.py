@@ -1,0 +1,49 @@
+"""What the planner sees: connected slots and unfinished jobs, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from fabric.core.ids import ModelVersionId
+from fabric.dispatch.fleet import SlotId
+from fabric.jobs.job import OpenJob
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """A connected slot."""
+
+    id: SlotId
+    owner_id: UUID
+    accelerator: str
+    memory_gib: float
+    region: str
+    rate_nanos_per_hour: int
+    speed: float  # against the slot of speed 1, by the benchmark at joining
+    orders: int = 0  # sent and not answered
+    busy_s: float = 0.0  # how long those are expected to take still
+    is_failing: bool = False  # it gets nothing now; it counts only for saying why a job waits
+
+    @property
+    def provider_id(self) -> UUID:
+        """The machine."""
+        return self.id.provider_id
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRules:
+    """The planner's constants."""
+
+    order_target_s: float = 0.7
+    orders_per_slot: int = 2
+    subtasks_per_order_max: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One moment."""
+
+    slots: tuple[SlotView, ...]
+    jobs: tuple[OpenJob, ...]  # the most urgent first
+    measured_us: Mapping[tuple[SlotId, ModelVersionId], float] = field(default_factory=dict)  # of one item, seen on real work
+    rules: PlanRules = PlanRules()

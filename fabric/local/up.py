@@ -1,0 +1,375 @@
+"""`fabric up`: starts every part of a fabric on this machine in the right order, keeps them running, ends them all.
+
+`LocalFabric` is the same as an object, for the demo and the tests. Postgres is the only memory: Ray's store lives as long as one
+run, so that the head can be restarted within it, and each run begins with an empty one.
+"""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+from typing import Self, TypeVar
+
+from rich.console import Console
+
+from fabric.core.errors import FabricError
+from fabric.core.settings import default_home, load_settings
+from fabric.local import orphans
+from fabric.local.addresses import Addresses, choose_addresses
+from fabric.local.assembly import Assembly
+from fabric.local.bootstrap import BootstrapFailed, Credentials, bootstrap, machines_ready
+from fabric.local.deploy import APPLICATION
+from fabric.local.home import Home, HomeLock
+from fabric.local.parts import ChildPart, Part, PartFailed, PostgresPart, ProviderPart, RayHeadPart, ServePart, answers
+from fabric.local.ports import choose_ports
+from fabric.local.supervisor import Supervisor, Tell
+
+READY_TIMEOUT_S = 60.0
+MACHINES_TIMEOUT_S = 120.0
+POLL_S = 0.05
+
+Result = TypeVar("Result")
+
+
+class LocalFabric:
+    """A whole fabric on this machine; a context manager that leaves no process, socket or temp folder behind."""
+
+    def __init__(
+        self,
+        *,
+        home: Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        providers: int = 2,
+        trust_providers: bool = False,
+        tell: Tell | None = None,
+        application: str = APPLICATION,
+    ) -> None:
+        """Prepare; nothing is started before `start` (or `with`).
+
+        Args:
+            home: FABRIC_HOME; default as in the settings.
+            host: Where the endpoint listens.
+            port: 0 takes 8700 or the next free port.
+            providers: Provider nodes joined on this machine.
+            trust_providers: Needed beyond loopback.
+            tell: Gets one line for each step, crash and return.
+            application: Another Serve application; then there are neither users nor machines.
+
+        Raises:
+            Invalid: `host` is beyond loopback and nobody said that joining machines are trusted.
+        """
+        self.home = Home((home or default_home()).absolute())
+        self.addresses: Addresses = choose_addresses(host, trust_providers=trust_providers)
+        self._port, self._provider_count, self._application = port, providers, application
+        self._tell = tell or (lambda _: None)
+        self._credentials: Credentials | None = None
+        self._assembly: Assembly | None = None
+        self._lock: HomeLock | None = None
+        self._parts: list[Part] = []
+        self._supervisor: Supervisor | None = None
+        self._recording = threading.Lock()
+        self._app_url = ""
+
+    # ── what others use ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def assembly(self) -> Assembly:
+        """The facts of this run: ports, temp folder, settings."""
+        assert self._assembly is not None, "not started"
+        return self._assembly
+
+    @property
+    def credentials(self) -> Credentials:
+        """What this fabric hands out."""
+        assert self._credentials is not None, "not started"
+        return self._credentials
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address."""
+        return self.assembly.url
+
+    @property
+    def api_key(self) -> str:
+        """A requestor's key, with play money in its wallet."""
+        return self.credentials.api_key
+
+    @property
+    def owner_api_key(self) -> str:
+        """The key of the local machines' owner."""
+        return self.credentials.owner_api_key
+
+    @property
+    def join_command(self) -> str:
+        """What the owner of one more machine types."""
+        return f"provider-join --url {self.url} --token {self.credentials.join_token}"
+
+    @property
+    def database_url(self) -> str:
+        """The application's URL of the database."""
+        return self._app_url
+
+    @property
+    def providers(self) -> list[ProviderPart]:
+        """The local machines on offer, counted from 0."""
+        return [part for part in self._parts if isinstance(part, ProviderPart)]
+
+    def part(self, name: str) -> Part:
+        """The part of that name: postgres, objects, ray-head, serve, provider-1 …"""
+        return next(part for part in self._parts if part.name == name)
+
+    def provider_pids(self) -> list[dict[str, list[int]]]:
+        """For each local machine its processes by name (`agent`, `raylet`, …)."""
+        return [part.pids for part in self.providers]
+
+    def kill_provider(self, index: int) -> None:
+        """Kill the raylet of one local machine, as a power failure would; its agent joins again by itself."""
+        for pid in self.providers[index].pids.get("raylet", []):
+            os.kill(pid, signal.SIGKILL)
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything; returns when the endpoint and the local machines are ready.
+
+        Raises:
+            Conflict: a fabric is already running on this home.
+            PartFailed: a part did not start; everything has been ended again.
+            BootstrapFailed: the endpoint answers, but not as it should; everything has been ended again.
+        """
+        self.home.prepare()
+        lock = HomeLock(self.home)
+        lock.__enter__()
+        self._lock = lock
+        try:
+            self._begin()
+            self._start_control()
+            if self._application == APPLICATION:
+                self._start_machines()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End everything in order: machines first, so that they can finish and leave; the database last."""
+        if self._supervisor is not None:
+            self._supervisor.stop()
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(lambda part: part.stop(), self.providers))
+        order = (ServePart, RayHeadPart, ChildPart, PostgresPart)
+        rest = [part for part in self._parts if not isinstance(part, ProviderPart)]
+        for part in sorted(rest, key=lambda part: next(n for n, kind in enumerate(order) if isinstance(part, kind))):
+            part.stop()
+        if self._supervisor is not None:
+            self._supervisor.join()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self._lock is None:
+            return
+        if self._assembly is not None:
+            keep_ray_logs(self._assembly)
+            orphans.end_orphans(self.home)  # of this very run: what a part let go of; the temp folder as well
+            shutil.rmtree(self.home.gcs, ignore_errors=True)
+        for name in ("fabric", "ray-head", "deploy", "ray-node"):
+            self.home.drop_state(name)
+        self.home.environment_file.unlink(missing_ok=True)
+        self._parts = []
+        self._lock.__exit__()
+        self._lock = None
+
+    # ── start, step by step ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self) -> None:
+        for name, count in orphans.end_orphans(self.home).items():
+            self._tell(f"ended {count} processes of {name} that an earlier, killed run had left")
+        self.home.environment_file.unlink(missing_ok=True)  # settings come from the environment; the file is our output
+        settings = load_settings(home=self.home.path)
+        shutil.rmtree(self.home.gcs, ignore_errors=True)
+        self.home.gcs.mkdir(mode=0o700)
+        ports = choose_ports(self.home.read_state("ports"), host=self.addresses.host, http=self._port or settings.port)
+        self.home.write_state("ports", ports.as_dict())
+        self._assembly = Assembly.prepare(self.home, self.addresses, ports, settings)
+        self._record()
+        self._assembly.write_environment()
+        self.home.write_state("fabric", {"pid": os.getpid(), "url": self.url})
+
+    def _start_control(self) -> None:
+        head = self.assembly.ray_head()
+        serve = self.assembly.serve(head, self._application, lambda: self._know(head))
+        steps = [
+            self._start_database,
+            lambda: self._start_part("starting the Ray head (token, RocksDB store)", head),
+        ]
+        if (objects := self.assembly.object_server()) is not None:
+            steps.append(lambda: self._start_part("starting the object server", objects))
+        self._parts.append(serve)
+        serve.prepare()
+        self._together(steps)
+        self._record()
+        self._timed("deploying Gateway, Dispatcher and Clerk on Ray Serve behind HAProxy", serve.start)
+        self._wait_until_ready(serve)
+        self._supervisor = Supervisor(self._tell, record=self._record, logs=self.home.logs)
+        self._supervisor.watch(list(self._parts))
+
+    def _together(self, steps: list[Callable[[], None]]) -> None:
+        with ThreadPoolExecutor(max_workers=len(steps)) as pool:
+            running = [pool.submit(step) for step in steps]
+            try:
+                for step in running:
+                    step.result()
+            except BaseException:  # Ctrl-C too: the others must not be waited for to the end
+                for part in list(self._parts):
+                    if isinstance(part, ChildPart):
+                        part.give_up()
+                raise
+
+    def _start_database(self) -> None:
+        postgres = self.assembly.postgres()
+        if postgres is not None:
+            self._start_part("starting PostgreSQL", postgres)
+            owner_url = postgres.url
+        else:
+            self._tell("using the PostgreSQL that FABRIC_DATABASE_URL names")
+            assert self.assembly.settings.database.url is not None
+            owner_url = self.assembly.settings.database.url.get_secret_value()
+        self._app_url = self._timed("migrating the database", lambda: prepare_database(owner_url))
+
+    def _start_part(self, what: str, part: Part) -> None:
+        self._parts.append(part)
+        self._timed(what, part.start)
+        self._record()
+
+    def _know(self, head: RayHeadPart) -> None:
+        """Tell the control processes what was not known before: the database and the node they are pinned to."""
+        self.assembly.write_environment(app_url=self._app_url, control_node_id=head.node_id)
+
+    def _wait_until_ready(self, serve: ServePart) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        path = "readyz" if self._application == APPLICATION else "livez"
+        while not answers(f"{serve.url}/{path}"):
+            if time.monotonic() > deadline:
+                raise PartFailed(f"{serve.url}/{path} did not answer within {READY_TIMEOUT_S:.0f} s; see {self.home.logs}")
+            time.sleep(POLL_S)
+
+    def _start_machines(self) -> None:
+        local_url = f"http://{self.addresses.local}:{self.assembly.ports.http}"
+        self._credentials = self._timed("making users, API key and join token", lambda: bootstrap(local_url, self.home))
+        if not self._provider_count:
+            return
+        threads = max(1, (os.cpu_count() or 1) // self._provider_count)
+        parts = [
+            self.assembly.provider(number, self._credentials.join_token, threads)
+            for number in range(1, self._provider_count + 1)
+        ]  # fmt: skip
+        for part in parts:
+            self._parts.append(part)
+            part.start()
+        self._record()
+        assert self._supervisor is not None
+        self._supervisor.watch(parts)
+        self._timed(f"joining {len(parts)} provider nodes", lambda: self._wait_for_machines(local_url, parts))
+
+    def _wait_for_machines(self, url: str, parts: list[ProviderPart]) -> None:
+        deadline = time.monotonic() + MACHINES_TIMEOUT_S
+        names = {part.machine_name for part in parts}
+        while not names <= machines_ready(url, self.owner_api_key):
+            if time.monotonic() > deadline:
+                logs = ", ".join(str(part.log) for part in parts)
+                raise PartFailed(f"the provider nodes were not ready within {MACHINES_TIMEOUT_S:.0f} s; see {logs}")
+            time.sleep(POLL_S)
+
+    # ── the small things ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _record(self) -> None:
+        with self._recording:
+            marks = {"up": [orphans.own_mark()], **{part.name: part.marks() for part in list(self._parts)}}
+            orphans.record(self.home, run_id=self.assembly.run_id, temp_dirs=self.assembly.temp_dirs, parts=marks)
+
+    def _timed(self, what: str, act: Callable[[], Result]) -> Result:
+        started_s = time.monotonic()
+        result = act()
+        self._tell(f"{what} … {time.monotonic() - started_s:.1f} s")
+        return result
+
+
+def prepare_database(owner_url: str) -> str:
+    """Migrate, and give the application its own, weaker role; returns the application's URL."""
+    from fabric.db.migrate import ensure_application_role, migrate
+
+    migrate(owner_url)
+    return ensure_application_role(owner_url)
+
+
+def keep_ray_logs(assembly: Assembly) -> None:
+    """Copy the logs of this run's Ray session from the temp folder to logs/ray, in place of the last run's."""
+    kept = assembly.home.logs / "ray"
+    shutil.rmtree(kept, ignore_errors=True)
+    for source in assembly.temp_dir.glob("r/session_2*/logs"):
+        shutil.copytree(source, kept, symlinks=True, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+
+
+def keep_fabric(
+    *, host: str = "127.0.0.1", port: int = 0, providers: int = 2, trust_providers: bool = False, home: Path | None = None
+) -> int:
+    """Start a fabric, print what people need, keep it until SIGINT or SIGTERM; returns the exit code."""
+    console = Console(highlight=False, soft_wrap=True)
+    ending = threading.Event()
+
+    def tell(line: str) -> None:
+        console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {line}")
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if not ending.is_set():  # the second Ctrl-C must not cut the orderly end short
+            ending.set()
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    fabric = None
+    try:
+        fabric = LocalFabric(home=home, host=host, port=port, providers=providers, trust_providers=trust_providers, tell=tell)
+        started_s = time.monotonic()
+        fabric.start()
+        tell(f"ready after {time.monotonic() - started_s:.1f} s")
+        console.print(welcome(fabric), markup=False)
+        ending.wait()
+    except KeyboardInterrupt:
+        ending.set()
+    except (FabricError, PartFailed, BootstrapFailed, OSError) as error:
+        ending.set()
+        console.print(str(error), markup=False, style="red")
+        return 1
+    tell("ending everything")
+    if fabric is not None:
+        fabric.stop()
+    tell("ended")
+    return 0
+
+
+def welcome(fabric: LocalFabric) -> str:
+    """What people need to know of a running fabric."""
+    return f"""
+  endpoint     {fabric.url}   (documentation: {fabric.url}/docs)
+  API key      {fabric.api_key}
+               export FABRIC_URL={fabric.url} FABRIC_API_KEY={fabric.api_key}
+  data         {fabric.home.path}
+  logs         {fabric.home.logs}   (Ray's while it runs: {fabric.assembly.temp_dir}/r/session_latest/logs)
+  join         {fabric.join_command}
+               lets one more machine join; on this machine add --home with a folder of its own
+
+  Play money only. `fabric doctor` checks everything. Ctrl-C ends it.
+"""

@@ -1,0 +1,136 @@
+"""The script an owner runs: check, register, start, stay."""
+
+import platform
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from provider_join import benchmark, doctor, hardware
+from provider_join.api import ControlPlane, Refused, Unreachable
+from provider_join.config import EXIT_REFUSED, Home, Options, Stop, read_options
+from provider_join.ray_node import end_orphans
+from provider_join.stay import BACK_OFF_MAX_S, Member, Stay
+
+Result = TypeVar("Result")
+DISTRIBUTION = "onnx-fabric"
+_console = Console(highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Tell the owner, with the time of day."""
+    _console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
+    sys.stdout.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the agent; the exit code: 0 left in order, 3 refused, 4 other versions wanted, 5 already running."""
+    try:
+        options = read_options(arguments)
+        if options.check:
+            return doctor.report(options, say)
+        home = Home(options.home)
+        with home.locked():
+            return _lend(options, home)
+    except Stop as stop:
+        say(str(stop))
+        return stop.code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _lend(options: Options, home: Home) -> int:
+    if ended := end_orphans(home):
+        say(f"ended {ended} processes that an earlier agent left behind")
+    application = describe_machine(options)
+    control = ControlPlane(options.url)
+    try:
+        member, session = _join(control, options, home, application)
+        return Stay(control, member, session, home, say).run()
+    finally:
+        control.close()
+
+
+def describe_machine(options: Options) -> dict[str, Any]:
+    """What this machine tells the fabric: versions, hardware, slots and their measured speed. Takes about two seconds.
+
+    Raises:
+        Stop: it cannot lend anything.
+    """
+    runtime = benchmark.detect_runtime()
+    machine = hardware.detect_hardware()
+    slots = hardware.plan_slots(machine, runtime.execution_providers, options.slots, options.threads)
+    if not slots:
+        raise Stop("Nothing to lend: no accelerator that ONNX Runtime could use, and no CPU slot was asked for.")
+    say(f"{machine.cpu}, {machine.cpu_cores} cores, {machine.memory_gib:.0f} GiB; ONNX Runtime {runtime.version}; measuring …")
+    speeds = benchmark.measure_slots(slots)
+    for slot, speed in zip(slots, speeds, strict=True):
+        say(f"  slot {slot.slot}: {slot.accelerator} ({slot.device}), {slot.threads} threads, {speed:.0f} runs/s")
+    reports = [
+        {
+            "slot": s.slot, "resource": s.resource, "accelerator": s.accelerator, "device": s.device,
+            "execution_provider": s.execution_provider, "threads": s.threads, "memory_gib": s.memory_gib,
+            "benchmark_runs_per_s": round(speed, 2),
+        }
+        for s, speed in zip(slots, speeds, strict=True)
+    ]  # fmt: skip
+    return {
+        "name": options.name, "region": options.region, "price_usd_per_hour": options.price, "platform": platform.platform()[:200],
+        "agent_version": installed(DISTRIBUTION), "fabric_version": installed(DISTRIBUTION), "ray_version": installed("ray"),
+        "python_version": platform.python_version(),
+        "capabilities": {
+            "cpu": machine.cpu, "cpu_cores": machine.cpu_cores, "memory_gib": machine.memory_gib,
+            "onnxruntime_version": runtime.version, "execution_providers": runtime.execution_providers, "slots": reports,
+        },
+    }  # fmt: skip
+
+
+def _join(control: ControlPlane, options: Options, home: Home, application: dict[str, Any]) -> tuple[Member, dict[str, Any]]:
+    """Come back with the credential of an earlier enrolment, or enrol with the token."""
+    if known := home.credential():
+        try:
+            session = _patiently(lambda: control.session(known, application))
+            say(f"rejoined {control.url} as {known.provider_id}")
+            return Member(known, application), session
+        except Refused as refusal:
+            if not options.token:
+                raise Stop(
+                    f"{control.url} does not know this machine any more: {refusal}\nGive a new --token.", EXIT_REFUSED
+                ) from None
+    if not options.token:
+        raise Stop("The first start needs a join token: --token fjt_… (make one in the console, or with `fabric providers`).", 2)
+    token = options.token
+    try:
+        credential, session = _patiently(lambda: control.enroll(token, application))
+    except Refused as refusal:
+        raise Stop(f"{control.url} does not let this machine in: {refusal}", EXIT_REFUSED) from None
+    home.keep(credential)
+    say(f"joined {control.url} as {credential.provider_id}")
+    return Member(credential, application), session
+
+
+def _patiently(act: Callable[[], Result]) -> Result:
+    """Again and again while the fabric does not answer."""
+    wait_s = 1.0
+    while True:
+        try:
+            return act()
+        except Unreachable as error:
+            say(f"{error}; trying again in {wait_s:.0f} s")
+        time.sleep(wait_s)
+        wait_s = min(wait_s * 2, BACK_OFF_MAX_S)
+
+
+def installed(distribution: str) -> str:
+    """The installed version of a distribution, or `none`."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "none"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""Stays: keeps the Ray node and the heartbeats going until this machine leaves, or is told to.
+
+One thread decides everything, in turns: take what came into the inbox, then start what is missing and send what is due. The Ray
+node starts and dies in a child process, so a heartbeat never waits for it and a revoked machine is off within seconds.
+"""
+
+import contextlib
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import psutil
+
+from provider_join.api import ControlPlane, Refused, Unreachable
+from provider_join.config import EXIT_REFUSED, Credential, Home, Stop
+from provider_join.ray_node import Message, RayNode
+
+BACK_OFF_S = 1.0
+BACK_OFF_MAX_S = 30.0
+STEADY_S = 60.0  # a node that lived so long starts the back-off afresh
+START_TIMEOUT_S = 120.0
+DRAIN_POLL_S = 0.5
+DRAIN_UNREACHABLE_S = 10.0
+FAREWELL_S = 1.0
+GIB = 1024**3
+
+
+class _LeaveNow(Exception):
+    """The second signal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """This machine as the fabric knows it."""
+
+    credential: Credential
+    application: dict[str, Any]  # what it said when it joined; said again when it rejoins
+
+
+class Stay:
+    """The agent from enrolment to farewell."""
+
+    def __init__(
+        self, control: ControlPlane, me: Member, session: dict[str, Any], home: Home, say: Callable[[str], None]
+    ) -> None:
+        """Prepare; `run` does it."""
+        self._control, self._me, self._session, self._home, self._say = control, me, session, home, say
+        self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._node: RayNode | None = None
+        self._node_since = 0.0
+        self._failures = 0
+        self._retry_at = 0.0
+        self._beat_at = 0.0
+        self._signals = 0
+        self._is_draining = False
+        self._quiet_beats = 0
+        self._unreachable_since: float | None = None
+        self._desired = "run"
+        self._exit_code: int | None = None
+
+    def run(self) -> int:
+        """Stay until it is over; the exit code. Call on the main thread."""
+        try:
+            with self._signals_caught():
+                self._start_node()
+                while self._exit_code is None:
+                    self._take()
+                    self._turn(time.monotonic())
+        except _LeaveNow:
+            self._say("leaving at once; what was running is given to other machines")
+            self._exit_code = 130
+        finally:
+            self._end_node()
+        if self._exit_code != EXIT_REFUSED:
+            with contextlib.suppress(Unreachable, Refused, Stop):
+                self._control.heartbeat(self._me.credential, self._report("left"), timeout_s=FAREWELL_S)
+        self._say("left")
+        return self._exit_code or 0
+
+    @contextlib.contextmanager
+    def _signals_caught(self) -> Iterator[None]:
+        def caught(number: int, _frame: object) -> None:
+            self._signals += 1
+            if self._signals > 1:
+                raise _LeaveNow
+            self._inbox.put(("signal", None, number))
+
+        before = {number: signal.signal(number, caught) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            # What ends the node must not be interrupted: a third signal is nothing.
+            for number in before:
+                signal.signal(number, signal.SIG_IGN)
+
+    # ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self) -> None:
+        now = time.monotonic()
+        due = self._beat_at if self._node or self._is_draining else min(self._beat_at, self._retry_at)
+        try:
+            event, node, detail = self._inbox.get(timeout=min(max(0.0, due - now), 5.0))
+        except Empty:
+            return
+        if event == "signal":
+            self._begin_drain("finishing what runs; a second Ctrl-C leaves at once")
+            with contextlib.suppress(Unreachable):
+                self._guarded(lambda: self._control.drain(self._me.credential))
+        elif node is not self._node or self._node is None:
+            return  # the last words of a node that was stopped
+        elif event == "ready":
+            self._node.node_id = str(detail)
+            self._node_since = time.monotonic()
+            self._beat_at = 0.0
+            self._say("this machine's Ray node is up")
+        else:
+            self._lose_node(detail or "its process ended")
+
+    def _turn(self, now: float) -> None:
+        if self._node and self._node.node_id is None and now - self._node_since > START_TIMEOUT_S:
+            self._lose_node(f"it did not start within {START_TIMEOUT_S:.0f} s")
+        if self._node is None and not self._is_draining and self._exit_code is None and now >= self._retry_at:
+            self._rejoin()
+        if self._exit_code is None and now >= self._beat_at:
+            self._beat()
+
+    def _guarded(self, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Call the fabric; being refused ends everything at once."""
+        try:
+            return act()
+        except Refused as refusal:
+            self._say(f"this machine was cut off: {refusal}")
+            self._exit_code = EXIT_REFUSED
+            self._end_node()
+            return {}
+
+    # ── the node ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start_node(self) -> None:
+        self._node = RayNode(self._session, self._home, self._inbox)
+        self._node_since = time.monotonic()
+
+    def _end_node(self) -> None:
+        if self._node is not None:
+            node, self._node = self._node, None
+            node.stop()
+
+    def _lose_node(self, why: str) -> None:
+        if self._node and self._node.node_id and time.monotonic() - self._node_since > STEADY_S:
+            self._failures = 0
+        self._end_node()
+        wait_s = self._back_off()
+        self._say(f"the Ray node is gone ({why.splitlines()[0]}); joining again in {wait_s:.0f} s")
+        self._beat_at = 0.0
+
+    def _rejoin(self) -> None:
+        try:
+            session = self._guarded(lambda: self._control.session(self._me.credential, self._me.application))
+        except Unreachable as error:
+            self._say(f"{error}; trying again in {self._back_off():.0f} s")
+            return
+        if session:
+            self._session = session
+            self._start_node()
+
+    def _back_off(self) -> float:
+        wait_s = min(BACK_OFF_MAX_S, BACK_OFF_S * 2.0**self._failures) * random.uniform(0.8, 1.2)
+        self._failures = min(self._failures + 1, 10)
+        self._retry_at = time.monotonic() + wait_s
+        return wait_s
+
+    # ── heartbeats ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        self._beat_at = now + (DRAIN_POLL_S if self._is_draining else float(self._session["heartbeat_s"]))
+        if self._node:
+            self._node.remember()
+        try:
+            answer = self._guarded(lambda: self._control.heartbeat(self._me.credential, self._report()))
+        except Unreachable as error:
+            self._miss(now, str(error))
+            return
+        if self._unreachable_since is not None:
+            self._say("the fabric answers again")
+            self._unreachable_since = None
+        if answer:
+            self._obey(answer)
+
+    def _miss(self, now: float, why: str) -> None:
+        if self._unreachable_since is None:
+            self._unreachable_since = now
+            self._say(f"no contact: {why}")
+        if self._is_draining and now - self._unreachable_since >= DRAIN_UNREACHABLE_S:
+            self._say("nobody can say what is still running; leaving")
+            self._exit_code = 0
+
+    def _obey(self, answer: dict[str, Any]) -> None:
+        desired = str(answer.get("desired"))
+        orders = int(answer.get("orders_outstanding") or 0)
+        if desired in {"drain", "leave"}:
+            if not self._is_draining:
+                if self._signals:  # our own wish was heard late
+                    self._is_draining = True
+                else:
+                    self._begin_drain("the owner asked this machine to drain")
+            # Twice, half a second apart: an order may have been on its way when the drain began.
+            self._quiet_beats = self._quiet_beats + 1 if desired == "leave" else 0
+            if self._quiet_beats >= 2:
+                self._exit_code = 0
+        elif self._is_draining:  # the wish to drain was lost on the way
+            with contextlib.suppress(Unreachable):
+                self._guarded(lambda: self._control.drain(self._me.credential))
+        elif self._node and answer.get("cluster", self._session["cluster"]) != self._session["cluster"]:
+            self._lose_node("the fabric has another Ray cluster now")
+        if desired != self._desired:
+            self._desired = desired
+            self._say(
+                {"run": "open for work", "pause": "paused by the owner", "drain": f"{orders} orders to finish"}.get(
+                    desired, desired
+                )
+            )
+
+    def _begin_drain(self, why: str) -> None:
+        self._is_draining = True
+        self._beat_at = 0.0
+        self._say(why)
+
+    def _report(self, state: str | None = None) -> dict[str, Any]:
+        node_id = self._node.node_id if self._node else None
+        state = state or ("draining" if self._is_draining else "running" if node_id else "starting")
+        slots = [
+            {"slot": slot["slot"], "state": "ready" if node_id else "down"}
+            for slot in self._me.application["capabilities"]["slots"]
+        ]
+        memory = psutil.virtual_memory()
+        metrics = {"cpu_percent": psutil.cpu_percent(None), "memory_available_gib": round(memory.available / GIB, 2)}
+        return {"ray_node_id": node_id, "state": state, "slots": slots, "metrics": metrics}
