@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from fabric.catalog.admit import admit
+from fabric.catalog.admit import Admission, admit
 from fabric.catalog.store import (
     Row,
     delete_model,
@@ -60,10 +61,22 @@ class ModelVersion:
     created_at: datetime
 
 
-async def upload(
-    database: Database, store: ObjectStore, owner_id: UserId, name: str, path: Path, card: Mapping[str, Any]
-) -> ModelVersion:
-    """Admit the file at `path` and store it as the next version of `name`. The file stays the caller's.
+@dataclass(frozen=True, slots=True)
+class AdmittedUpload:
+    """A model that was admitted and lies in the store, but is not yet in the catalogue."""
+
+    id: ModelVersionId
+    name: str
+    sha256: bytes
+    size: int
+    object_key: str
+    admission: Admission
+
+
+async def admit_upload(
+    database: Database, store: ObjectStore, *, name: str, path: Path, card: Mapping[str, Any]
+) -> AdmittedUpload:
+    """Admit the file at `path` and store it; `record_version` then makes it a version. The file stays the caller's.
 
     Raises:
         Invalid: the name or the card cannot be accepted.
@@ -77,17 +90,33 @@ async def upload(
     key = model_key(sha256, version_id)
     async with database.transaction() as tx:
         await mark_garbage(tx, [key], UPLOAD_S_MAX)
-    size = path.stat().st_size
-    await store.put(key, _chunks(path), size_max=size)
+    facts = await store.put(key, _chunks(path), size_max=path.stat().st_size)
+    return AdmittedUpload(version_id, name, facts.sha256, facts.size, key, admission)
+
+
+async def record_version(tx: Transaction, owner_id: UserId, admitted: AdmittedUpload) -> ModelVersion:
+    """Make what was admitted the next version of its name.
+
+    Raises:
+        Conflict: so much time has passed that its bytes may be gone.
+    """
+    if not await rescue(tx, admitted.object_key, RESCUE_MARGIN_S):
+        raise Conflict("the upload took too long; send it again")
+    values = {
+        "id": admitted.id, "sha256": admitted.sha256, "size": admitted.size, "object_key": admitted.object_key,
+        "card": admitted.admission.card, "inspection": admitted.admission.inspection, "profile": admitted.admission.profile,
+    }  # fmt: skip
+    model_id = await upsert_model(tx, ModelId.new(), owner_id, admitted.name)
+    return _version(await insert_version(tx, model_id, values))
+
+
+async def upload(
+    database: Database, store: ObjectStore, owner_id: UserId, *, name: str, path: Path, card: Mapping[str, Any]
+) -> ModelVersion:
+    """Admit, store and record the file at `path` as the next version of `name`. Raises what its two halves raise."""
+    admitted = await admit_upload(database, store, name=name, path=path, card=card)
     async with database.transaction() as tx:
-        if not await rescue(tx, key, RESCUE_MARGIN_S):
-            raise Conflict("the upload took too long; send it again")
-        values = {
-            "id": version_id, "sha256": sha256, "size": size, "object_key": key,
-            "card": admission.card, "inspection": admission.inspection, "profile": admission.profile,
-        }  # fmt: skip
-        model_id = await upsert_model(tx, ModelId.new(), owner_id, name)
-        return _version(await insert_version(tx, model_id, values))
+        return await record_version(tx, owner_id, admitted)
 
 
 async def find_version(reader: Reader, caller: UserId, reference: str) -> ModelVersion:
@@ -108,7 +137,7 @@ async def versions_by_id(reader: Reader, ids: Sequence[ModelVersionId]) -> dict[
     return {version.id: version for version in versions}
 
 
-async def list_models(reader: Reader, caller: UserId, *, before: ModelId | None, limit: int) -> list[ModelVersion]:
+async def list_models(reader: Reader, caller: UserId, *, before: UUID | None, limit: int) -> list[ModelVersion]:
     """The newest version of each model that the caller may run; youngest models first, older than `before`."""
     return [_version(row) for row in await select_page(reader, caller, before, limit)]
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from fabric.core.errors import Conflict, Invalid, Malformed, NotFound, TooLarge
 from fabric.core.ids import FileId, UserId
@@ -187,7 +188,7 @@ async def get_many(reader: Reader, owner_id: UserId, ids: Sequence[FileId]) -> l
     return [_facts(found[file_id]) for file_id in ids]
 
 
-async def list_files(reader: Reader, owner_id: UserId, *, before: FileId | None, limit: int) -> list[FileFacts]:
+async def list_files(reader: Reader, owner_id: UserId, *, before: UUID | None, limit: int) -> list[FileFacts]:
     """This owner's files, newest first, older than `before`."""
     return [_facts(row) for row in await select_page(reader, owner_id, before, limit)]
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.exc import IntegrityError
 
 from fabric.core.ids import ApiKeyId, UserId
 from fabric.db.engine import Reader, Transaction
@@ -99,12 +100,11 @@ async def user_by_id(reader: Reader, user_id: UserId) -> User | None:
 
 async def update_user(tx: Transaction, user_id: UserId, changes: dict[str, Any]) -> bool:
     """Change columns of a user; False when the new e-mail address is taken."""
-    if "email" in changes:
-        await tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(lower(:email), 7))"), {"email": changes["email"]})
-        taken = await user_by_email(tx, changes["email"])
-        if taken is not None and taken.id != user_id:
-            return False
-    await tx.execute(update(users).where(users.c.id == user_id).values(changes))
+    try:
+        async with tx.begin_nested():
+            await tx.execute(update(users).where(users.c.id == user_id).values(changes))
+    except IntegrityError:
+        return False
     return True
 
 

@@ -41,7 +41,7 @@ class ResolvedJob:
     @property
     def item_us(self) -> float:
         """Expected microseconds of one item on a slot of speed 1."""
-        return float(self.version.profile.item_us)
+        return float(self.version.profile["item_us"])
 
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".json")
@@ -68,8 +68,8 @@ async def resolve_job(database: Database, store: ObjectStore, settings: Settings
         raise TooLarge(f"{items} items; one job may have {settings.limits.items_per_job_max}.")
     profile = version.profile
     items_per_subtask = choose_items_per_subtask(
-        items, profile.item_us, target_s=settings.dispatch.subtask_target_s, subtasks_max=settings.limits.subtasks_per_job_max,
-        batch_fixed=profile.batch_items_max if profile.batch_fixed else 1, wanted=spec.items_per_subtask,
+        items, profile["item_us"], target_s=settings.dispatch.subtask_target_s, subtasks_max=settings.limits.subtasks_per_job_max,
+        batch_fixed=profile["batch_items_max"] if profile["batch_fixed"] else 1, wanted=spec.items_per_subtask,
     )  # fmt: skip
     return ResolvedJob(version, items, items_per_subtask, inputs, tuple(resolving.relaid))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fabric.catalog import registry
 from fabric.codecs.frame import HEADER_BYTES_MAX, FrameEntry, decode_header
 from fabric.core.errors import Conflict, Invalid, NotFound
 from fabric.core.ids import JobId
@@ -46,7 +47,7 @@ class NpyStream:
 
 async def manifest(reader: Reader, job: Job) -> dict[str, Any]:
     """What there is: outputs by name, dtype and shape (None where items may differ), how many items, and which failed."""
-    outputs = await job_store.model_outputs(reader, job.model_version_id)
+    outputs = (await registry.versions_by_id(reader, [job.model_version_id]))[job.model_version_id].outputs
     errors = await job_store.item_errors(reader, job.id)
     return {
         "status": job.status,
@@ -91,7 +92,7 @@ async def open_npy(database: Database, store: ObjectStore, job: Job, name: str) 
         Ragged: the items differ in shape.
     """
     async with database.reading() as reader:
-        outputs = await job_store.model_outputs(reader, job.model_version_id)
+        outputs = (await registry.versions_by_id(reader, [job.model_version_id]))[job.model_version_id].outputs
     if name not in outputs:
         raise NotFound(f"The model has no output {name!r}; it has {', '.join(sorted(outputs))}.")
     row_shape = await _row_shape(database, store, job.id, name, outputs[name])

@@ -162,12 +162,6 @@ async def outputs_page(reader: Reader, job_id: JobId, *, after_position: int, li
     ]  # fmt: skip
 
 
-async def model_outputs(reader: Reader, version_id: ModelVersionId) -> dict[str, dict[str, Any]]:
-    """The outputs of a model version as its file says: name -> {"dtype", "shape"}; also of a deleted one, whose jobs live on."""
-    statement = select(model_versions.c.inspection["outputs"]).where(model_versions.c.id == version_id)
-    return dict((await reader.execute(statement)).scalar_one())
-
-
 async def set_waiting_reasons(tx: Transaction, reasons: Mapping[JobId, str | None]) -> list[JobId]:
     """Say why jobs wait (None: they do not); returns those whose reason changed, which are told by an event."""
     if not reasons:

@@ -1,0 +1,190 @@
+"""/api/v1/jobs: submit, read, list, follow, fetch, cancel."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from fabric.api.dependencies import EventsDep, JobsCaller, RequestIdDep, ServicesDep
+from fabric.api.idempotency import idempotent, replayed
+from fabric.api.pagination import PageDep, page_of
+from fabric.api.schemas.common import Page
+from fabric.api.schemas.jobs import JobIn, JobOut, OutputOut, ResultsOut, SubtaskOut, subtask_out
+from fabric.core.clock import monotonic_s
+from fabric.core.ids import JobId, UserId
+from fabric.db.engine import Transaction
+from fabric.events.event import Event
+from fabric.events.stream import EventHub
+from fabric.jobs import finish, results, store
+from fabric.jobs.lifecycle import is_finished
+from fabric.jobs.resolve import resolve_job
+from fabric.jobs.submit import submit_job
+from fabric.wiring import Services
+
+WAIT_S_MAX = 55  # below the time-outs of clients and proxies
+HEARTBEAT_S = 15.0
+ERRORS_SHOWN_MAX = 100
+PARTS_MEDIA_TYPE = "application/vnd.fabric.parts"
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+
+
+@router.post("", status_code=201, response_model=JobOut)
+async def submit(
+    request: Request, body: JobIn, principal: JobsCaller, services: ServicesDep, request_id: RequestIdDep
+) -> Response:
+    """Submit a job: validated, priced, its credit held and its subtasks queued, or nothing at all."""
+    raw = await request.body()
+    if (replay := await replayed(request, principal, services, raw)) is not None:
+        return replay
+    spec = body.spec(body.inputs)
+    resolved = await resolve_job(services.database, services.store, services.settings, principal.user_id, spec)
+
+    async def act(tx: Transaction) -> JobOut:
+        job = await submit_job(tx, principal.user_id, spec, resolved, settings=services.settings, request_id=request_id)
+        return JobOut.of(job)
+
+    return await idempotent(request, principal, services, raw, act, status=201)
+
+
+@router.get("", response_model=Page[JobOut], response_model_exclude_none=True)
+async def list_jobs(
+    principal: JobsCaller,
+    services: ServicesDep,
+    page: PageDep,
+    status: Annotated[Literal["queued", "running", "succeeded", "failed", "cancelled"] | None, Query()] = None,
+) -> Page[JobOut]:
+    """Your jobs, newest first."""
+    before = None if page.before is None else JobId.of(page.before)
+    async with services.database.reading() as reader:
+        rows = await store.list_jobs(reader, principal.user_id, before=before, limit=page.fetch, status=status)
+    return page_of(rows, page, cursor=lambda job: job.id, render=JobOut.of)
+
+
+@router.get("/{job_id}", response_model=JobOut)
+async def show(
+    job_id: str,
+    principal: JobsCaller,
+    services: ServicesDep,
+    hub: EventsDep,
+    wait_s: Annotated[float, Query(ge=0, le=WAIT_S_MAX, description="Answer when the job ends, or after so many seconds.")] = 0.0,
+) -> JobOut:
+    """One job; with `wait_s` as soon as it has ended."""
+    if wait_s > 0:
+        await _wait_for_end(services, hub, principal.user_id, JobId.parse(job_id), wait_s)
+    return await _shown(services, principal.user_id, JobId.parse(job_id))
+
+
+@router.get("/{job_id}/subtasks", response_model=Page[SubtaskOut])
+async def list_subtasks(job_id: str, principal: JobsCaller, services: ServicesDep, page: PageDep) -> Page[SubtaskOut]:
+    """Who ran what, in input order: each subtask with its attempts, seconds and price."""
+    after = -1 if page.before_number is None else page.before_number
+    async with services.database.reading() as reader:
+        job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
+        rows = await store.list_subtasks(reader, job.id, after_position=after, limit=page.fetch)
+    return page_of(rows, page, cursor=lambda subtask: subtask.position, render=subtask_out)
+
+
+@router.get("/{job_id}/results", response_model=ResultsOut)
+async def show_results(
+    job_id: str,
+    principal: JobsCaller,
+    services: ServicesDep,
+    format: Annotated[Literal["manifest", "parts"], Query(description="`parts`: a stream of tensor frames.")] = "manifest",
+) -> Response | ResultsOut:
+    """What results there are so far; with `format=parts` the results themselves, in input order.
+
+    The stream repeats `u32 item_start, u32 item_count, u64 length` (little-endian) and a tensor frame of that length, with one
+    row for each item that did not fail.
+    """
+    async with services.database.reading() as reader:
+        job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
+        if format == "manifest":
+            manifest = await results.manifest(reader, job)
+    if format == "parts":
+        chunks = results.stream_parts(services.database, services.store, job.id)
+        return StreamingResponse(chunks, media_type=PARTS_MEDIA_TYPE, headers=STREAM_HEADERS)
+    base = f"/api/v1/jobs/{job.id}/results"
+    outputs = [OutputOut(**output, url=f"{base}/{output['name']}") for output in manifest.pop("outputs")]
+    return ResultsOut(job_id=str(job.id), **manifest, outputs=outputs, parts_url=f"{base}?format=parts")
+
+
+@router.get("/{job_id}/results/{name:path}", response_class=Response)
+async def download_output(job_id: str, name: str, principal: JobsCaller, services: ServicesDep) -> Response:
+    """One output as a `.npy` file with a row for each item, in input order.
+
+    Rows of items that failed or are not done yet are NaN, or 0 where the output holds no floating numbers.
+    """
+    async with services.database.reading() as reader:
+        job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
+    npy = await results.open_npy(services.database, services.store, job, name)
+    headers = {**STREAM_HEADERS, "Content-Length": str(npy.total_bytes)}
+    return StreamingResponse(npy.chunks, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/{job_id}/events", response_class=StreamingResponse)
+async def follow(
+    job_id: str,
+    principal: JobsCaller,
+    services: ServicesDep,
+    hub: EventsDep,
+    last_event_id: Annotated[int, Header(ge=0, description="Go on after this event.")] = 0,
+) -> StreamingResponse:
+    """What happens to the job, as server-sent events; the stream ends with the job."""
+    async with services.database.reading() as reader:
+        job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
+    nothing_more = is_finished(job.status) and last_event_id >= job.event_seq
+    stream = _event_stream(hub, job.id, last_event_id, nothing_more=nothing_more)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
+
+
+@router.post("/{job_id}/cancel", response_model=JobOut)
+async def cancel(job_id: str, principal: JobsCaller, services: ServicesDep) -> JobOut:
+    """Stop a job: what is done is kept, nothing more is charged, the rest of the hold comes back at once."""
+    wanted = JobId.parse(job_id)
+    await services.database.retrying(lambda tx: finish.cancel_job(tx, principal.user_id, wanted))
+    return await _shown(services, principal.user_id, wanted)
+
+
+async def _shown(services: Services, owner_id: UserId, job_id: JobId) -> JobOut:
+    async with services.database.reading() as reader:
+        job = await store.get_job(reader, owner_id, job_id)
+        shares = await store.shares_of_providers(reader, job_id)
+        errors = await store.item_errors(reader, job_id) if job.items_failed else []
+    return JobOut.of(job, shares, errors[:ERRORS_SHOWN_MAX])
+
+
+async def _wait_for_end(services: Services, hub: EventHub, owner_id: UserId, job_id: JobId, wait_s: float) -> None:
+    async with services.database.reading() as reader:
+        job = await store.get_job(reader, owner_id, job_id)
+    if is_finished(job.status):
+        return
+    seq, ends_at = job.event_seq, monotonic_s() + wait_s
+    with hub.watching():
+        while (left := ends_at - monotonic_s()) > 0:
+            events = await hub.wait(job_id, seq, left)
+            if any(event.is_ending for event in events):
+                return
+            seq = events[-1].seq if events else seq
+
+
+async def _event_stream(hub: EventHub, job_id: JobId, seq: int, *, nothing_more: bool) -> AsyncIterator[str]:
+    if nothing_more:
+        return
+    with hub.watching():
+        while True:
+            events = await hub.wait(job_id, seq, HEARTBEAT_S)
+            if not events:
+                yield ": still here\n\n"
+            for event in events:
+                yield _sse(event)
+                seq = event.seq
+                if event.is_ending:
+                    return
+
+
+def _sse(event: Event) -> str:
+    return f"id: {event.seq}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n"

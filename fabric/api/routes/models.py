@@ -1,0 +1,185 @@
+"""/api/v1/models: upload, publish, list. Its domain package is catalog."""
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from fabric.api.dependencies import ModelsCaller, ServicesDep
+from fabric.api.idempotency import idempotent, replayed
+from fabric.api.pagination import PageDep, page_of
+from fabric.api.schemas.common import Page
+from fabric.api.schemas.models import ModelOut, ModelPatch
+from fabric.api.uploads import PartStart, is_multipart, parts
+from fabric.catalog import registry
+from fabric.core.errors import Malformed, NotFound, TooLarge, UnsupportedMedia
+from fabric.db.engine import Transaction
+from fabric.wiring import Services
+
+router = APIRouter(prefix="/api/v1/models", tags=["models"])
+PARTS_MAX = 3
+VERSION_MAX = 2**31 - 1
+_UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["name", "file"],
+                    "properties": {
+                        "name": {"type": "string"},
+                        "card": {"type": "string", "description": "JSON: description, inputs, outputs"},
+                        "file": {"type": "string", "format": "binary"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@dataclass
+class _Form:
+    """A model upload as it comes in."""
+
+    file: IO[bytes]
+    fields: dict[str, bytes] = field(default_factory=dict)
+    digest: Any = field(default_factory=hashlib.sha256)
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        return registry.checked_name(self.fields.get("name", b"").decode(errors="replace"))
+
+    @property
+    def card(self) -> dict[str, Any]:
+        try:
+            card = json.loads(self.fields.get("card") or b"{}")
+        except (ValueError, RecursionError):
+            raise Malformed("the field 'card' is not JSON") from None
+        if not isinstance(card, dict):
+            raise Malformed("the field 'card' is not a JSON object")
+        return card
+
+    @property
+    def fingerprint(self) -> bytes:
+        return repr((sorted(self.fields.items()), self.digest.hexdigest())).encode()
+
+
+@router.post("", status_code=201, response_model=ModelOut, openapi_extra=_UPLOAD_BODY)
+async def upload(request: Request, principal: ModelsCaller, services: ServicesDep) -> Response:
+    """Upload an ONNX file as the next version of a model: fields `name`, `file` and, if you like, `card`.
+
+    The file is inspected, run on generated inputs and measured before it is accepted.
+    """
+    with tempfile.NamedTemporaryFile(prefix="fabric-model-") as file:
+        form = await _read_form(request, services, file)
+        name, card = form.name, form.card
+        if replay := await replayed(request, principal, services, form.fingerprint):
+            return replay
+        admitted = await registry.admit_upload(services.database, services.store, name=name, path=Path(file.name), card=card)
+
+    async def act(tx: Transaction) -> ModelOut:
+        return ModelOut.of(await registry.record_version(tx, principal.user_id, admitted), principal.user_id)
+
+    return await idempotent(request, principal, services, form.fingerprint, act, status=201)
+
+
+@router.get("")
+async def list_models(principal: ModelsCaller, services: ServicesDep, page: PageDep) -> Page[ModelOut]:
+    """The newest version of each model that you may run: yours and the public ones."""
+    async with services.database.reading() as reader:
+        rows = await registry.list_models(reader, principal.user_id, before=page.before, limit=page.fetch)
+    return page_of(rows, page, cursor=lambda row: row.model_id, render=lambda row: ModelOut.of(row, principal.user_id))
+
+
+@router.get("/{reference}")
+async def show_model(reference: str, principal: ModelsCaller, services: ServicesDep) -> ModelOut:
+    """One version: `name` (the newest), `name:3`, `mdl_…` (the newest) or `mdv_…`."""
+    async with services.database.reading() as reader:
+        return ModelOut.of(await registry.find_version(reader, principal.user_id, reference), principal.user_id)
+
+
+@router.get("/{reference}/versions")
+async def list_versions(reference: str, principal: ModelsCaller, services: ServicesDep, page: PageDep) -> Page[ModelOut]:
+    """All versions of a model, newest first."""
+    async with services.database.reading() as reader:
+        rows = await registry.list_versions(reader, principal.user_id, reference, before=page.before_number, limit=page.fetch)
+    return page_of(rows, page, cursor=lambda row: row.version, render=lambda row: ModelOut.of(row, principal.user_id))
+
+
+@router.get("/{name}/versions/{version}")
+async def show_version(name: str, version: int, principal: ModelsCaller, services: ServicesDep) -> ModelOut:
+    """One version of a model by its number."""
+    async with services.database.reading() as reader:
+        found = await registry.find_version(reader, principal.user_id, f"{name}:{_number(version)}")
+    return ModelOut.of(found, principal.user_id)
+
+
+@router.patch("/{name}")
+async def change_model(name: str, body: ModelPatch, principal: ModelsCaller, services: ServicesDep) -> ModelOut:
+    """Publish a model of yours, or withdraw it."""
+    async with services.database.transaction() as tx:
+        await registry.publish(tx, principal.user_id, name, body.visibility)
+        return ModelOut.of(await registry.find_version(tx, principal.user_id, name), principal.user_id)
+
+
+@router.delete("/{name}", status_code=204)
+async def delete_model(name: str, principal: ModelsCaller, services: ServicesDep) -> None:
+    """Retire a model of yours with all its versions. Submitted jobs may still run."""
+    async with services.database.transaction() as tx:
+        await registry.delete(tx, principal.user_id, name)
+
+
+@router.delete("/{name}/versions/{version}", status_code=204)
+async def delete_version(name: str, version: int, principal: ModelsCaller, services: ServicesDep) -> None:
+    """Retire one version of a model of yours. Submitted jobs may still run."""
+    async with services.database.transaction() as tx:
+        await registry.delete(tx, principal.user_id, name, _number(version))
+
+
+async def _read_form(request: Request, services: Services, file: IO[bytes]) -> _Form:
+    if not is_multipart(request):
+        raise UnsupportedMedia("send a model as multipart/form-data with the fields name, file and card")
+    limits = services.settings.limits
+    form = _Form(file)
+    part: PartStart | None = None
+    has_file = False
+    async for item in parts(request, size_max=limits.model_bytes_max + limits.body_bytes_max, parts_max=PARTS_MAX):
+        if isinstance(item, PartStart):
+            part = item
+            if part.field not in {"name", "card", "file"} or part.field in form.fields or (part.field == "file" and has_file):
+                raise Malformed(f"the field {part.field[:80]!r} is unknown or comes twice; a model has name, file and card")
+            has_file = has_file or part.field == "file"
+            if part.field != "file":
+                form.fields[part.field] = b""
+        elif part is not None and part.field == "file":
+            _keep(form, item, limits.model_bytes_max)
+        elif part is not None:
+            form.fields[part.field] += item
+            if len(form.fields[part.field]) > limits.body_bytes_max:
+                raise TooLarge(f"the field {part.field!r} has more than {limits.body_bytes_max} bytes")
+    if not has_file:
+        raise Malformed("the field 'file' is missing")
+    file.flush()
+    return form
+
+
+def _keep(form: _Form, chunk: bytes, size_max: int) -> None:
+    form.size += len(chunk)
+    if form.size > size_max:
+        raise TooLarge(f"the model has more than {size_max} bytes")
+    form.digest.update(chunk)
+    form.file.write(chunk)
+
+
+def _number(version: int) -> int:
+    if not 1 <= version <= VERSION_MAX:
+        raise NotFound(f"there is no version {version}")
+    return version

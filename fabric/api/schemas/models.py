@@ -1,0 +1,86 @@
+"""Bodies of /api/v1/models."""
+
+from typing import Any, Literal
+
+from fabric.api.schemas.common import Body, Moment
+from fabric.catalog.registry import ModelVersion
+from fabric.core.ids import UserId
+
+
+class TensorOut(Body):
+    """An input or output of a model."""
+
+    dtype: str
+    """NumPy's name."""
+    shape: list[int | None]
+    """The item axis first; null where the model leaves the size open."""
+
+
+class ProfileOut(Body):
+    """What admission measured on generated inputs."""
+
+    batchable: bool
+    """Whether items give the same alone and together, so that they are run in batches."""
+    batch_items_max: int
+    batch_fixed: bool
+    """Whether the model takes exactly `batch_items_max` items a run."""
+    item_us: float
+    """Microseconds of one item on one processor thread of the control node, in the best batch."""
+    load_us: int
+    output_bytes_item: int | None
+    memory_bytes: int
+
+
+class ModelOut(Body):
+    """One version of a model."""
+
+    id: str
+    name: str
+    visibility: Literal["private", "public"]
+    own: bool
+    """Whether it is yours."""
+    version: int
+    version_id: str
+    sha256: str
+    size: int
+    description: str
+    inputs: dict[str, TensorOut]
+    outputs: dict[str, TensorOut]
+    card: dict[str, Any]
+    """What the owner declared, with every default filled in."""
+    profile: ProfileOut
+    opset: int
+    operators: dict[str, int]
+    """How often each operator occurs."""
+    parameters: int
+    created_at: Moment
+
+    @classmethod
+    def of(cls, model: ModelVersion, caller: UserId) -> "ModelOut":
+        """Show a version to `caller`."""
+        return cls(
+            id=str(model.model_id),
+            name=model.name,
+            visibility="public" if model.visibility == "public" else "private",
+            own=model.owner_id == caller,
+            version=model.version,
+            version_id=str(model.id),
+            sha256=model.sha256,
+            size=model.size,
+            description=model.card["description"],
+            inputs={name: TensorOut(**tensor) for name, tensor in model.inputs.items()},
+            outputs={name: TensorOut(**tensor) for name, tensor in model.outputs.items()},
+            card=model.card,
+            profile=ProfileOut(**model.profile),
+            opset=model.inspection["opset"],
+            operators=model.inspection["operators"],
+            parameters=model.inspection["parameters"],
+            created_at=model.created_at,
+        )
+
+
+class ModelPatch(Body):
+    """Change a model of yours."""
+
+    visibility: Literal["private", "public"]
+    """A public model can be run, but not downloaded, by everybody."""

@@ -1,0 +1,71 @@
+"""Price, hold credit, split and enqueue, in one transaction: nothing is charged and nothing is queued if any of it fails."""
+
+from typing import Any
+
+from fabric.billing import ledger
+from fabric.core.errors import RateLimited
+from fabric.core.ids import JobId, UserId
+from fabric.core.settings import Settings
+from fabric.db.engine import Reader, Transaction
+from fabric.events import outbox
+from fabric.files import files
+from fabric.jobs import store
+from fabric.jobs.job import Job, JobSpec
+from fabric.jobs.requirements import Requirements, matches
+from fabric.jobs.resolve import ResolvedJob
+from fabric.jobs.split import count_subtasks
+from fabric.marketplace import quotes
+from fabric.marketplace.quotes import Quote
+
+
+async def price_job(reader: Reader, owner_id: UserId, spec: JobSpec, items: int, item_us: float, settings: Settings) -> Quote:
+    """What so many items would cost this user now, from the slots that suit the job.
+
+    With no slot on offer the suggested price of a processor core stands in, up to the requestor's own limit.
+    """
+    requirements = Requirements.of(spec.requirements)
+    return await quotes.quote(
+        reader, owner_id, items=items, item_us=item_us, own_machines=spec.own_machines,
+        rate_nanos_per_hour_max=spec.rate_nanos_per_hour_max, accepts=lambda offer: matches(requirements, offer),
+        billing=settings.billing,
+    )  # fmt: skip
+
+
+async def submit_job(
+    tx: Transaction, owner_id: UserId, spec: JobSpec, resolved: ResolvedJob, *, settings: Settings, request_id: str
+) -> Job:
+    """Hold the credit, write the job and its subtasks, tell the dispatcher.
+
+    The hold is the budget where there is one, else what the quote says.
+
+    Raises:
+        InsufficientFunds: the wallet cannot cover the hold.
+        RateLimited: too many unfinished jobs.
+    """
+    if await store.count_open_jobs(tx, owner_id) >= settings.limits.jobs_open_max:
+        raise RateLimited(f"You have {settings.limits.jobs_open_max} unfinished jobs; wait for some of them to end.")
+    quote = await price_job(tx, owner_id, spec, resolved.items_total, resolved.item_us, settings)
+    hold_nanos = spec.budget_nanos if spec.budget_nanos is not None else quote.hold_nanos
+    for received in resolved.relaid:
+        await files.record_upload(tx, owner_id, received)
+    job_id = JobId.new()
+    subtasks = count_subtasks(resolved.items_total, resolved.items_per_subtask)
+    await store.insert_job(tx, _values(job_id, owner_id, spec, resolved, subtasks, hold_nanos, request_id), spec.deadline_s)
+    await store.insert_subtasks(tx, job_id, resolved.items_total, resolved.items_per_subtask)
+    if hold_nanos > 0:
+        await ledger.place_hold(tx, owner_id, job_id, hold_nanos)
+    told = {"status": "queued", "items_total": resolved.items_total, "subtasks_total": subtasks}
+    await outbox.record(tx, job_id, "job.queued", told)
+    await outbox.notify_dispatch(tx, "jobs")
+    return await store.get_job(tx, owner_id, job_id)
+
+
+def _values(
+    job_id: JobId, owner_id: UserId, spec: JobSpec, resolved: ResolvedJob, subtasks: int, hold_nanos: int, request_id: str
+) -> dict[str, Any]:
+    return {
+        "id": job_id, "owner_id": owner_id, "model_version_id": resolved.version.id, "request": dict(spec.request),
+        "inputs": dict(resolved.inputs), "requirements": dict(spec.requirements), "own_machines": spec.own_machines,
+        "priority": spec.priority, "items_total": resolved.items_total, "subtasks_total": subtasks, "item_us": resolved.item_us,
+        "held_nanos": hold_nanos, "rate_nanos_per_hour_max": spec.rate_nanos_per_hour_max, "request_id": request_id,
+    }  # fmt: skip
