@@ -5,10 +5,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fabric.local.up import LocalFabric
-
 from benchmarks import bench_batch, bench_latency, bench_ledger, bench_memory, bench_subtasks
 from benchmarks.table import show
+from fabric.local.up import LocalFabric
 
 ON_A_FABRIC = {"latency": bench_latency, "memory": bench_memory, "batch": bench_batch, "subtasks": bench_subtasks}
 

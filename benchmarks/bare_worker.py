@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import onnxruntime
 
+from fabric.demo import squeezenet
+
 
 def main() -> None:
     """Load the model, then work once for each line on stdin."""
@@ -21,8 +23,7 @@ def main() -> None:
     for _ in sys.stdin:
         images = np.load(npy, mmap_mode="r")
         outputs = [
-            session.run(None, {name: images[i : min(i + batch, stop)].astype(np.float32) * np.float32(1 / 255)})[0]
-            for i in range(start, stop, batch)
+            session.run(None, {name: squeezenet.scaled(images[i : min(i + batch, stop)])})[0] for i in range(start, stop, batch)
         ]
         np.concatenate(outputs)
         print("done", flush=True)

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from fabric.local.up import LocalFabric
 
 from benchmarks.table import Row, median
 from fabric.client import Client
 from fabric.demo import squeezenet
+from fabric.local.up import LocalFabric
 
 ITEMS = 600
 ROUNDS = 5

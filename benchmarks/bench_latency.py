@@ -3,11 +3,11 @@
 import time
 
 import numpy as np
-from fabric.local.up import LocalFabric
 
 from benchmarks.table import Row
 from benchmarks.trivial import upload_trivial
 from fabric.client import Client
+from fabric.local.up import LocalFabric
 
 CALLS = 200
 

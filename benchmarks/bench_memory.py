@@ -4,11 +4,11 @@ import os
 
 import numpy as np
 import psutil
-from fabric.local.up import LocalFabric
 
 from benchmarks.table import Row
 from fabric.client import Client
 from fabric.demo import squeezenet
+from fabric.local.up import LocalFabric
 
 JOBS = 10
 ITEMS = 64

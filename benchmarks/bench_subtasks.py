@@ -3,11 +3,11 @@
 import time
 
 import numpy as np
-from fabric.local.up import LocalFabric
 
 from benchmarks.table import Row, median
 from benchmarks.trivial import upload_trivial
 from fabric.client import Client
+from fabric.local.up import LocalFabric
 
 ITEMS = 5000
 ROUNDS = 3

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,25 @@ PAGES = {
     "docs/openapi.json": openapi_document,
 }
 
-if __name__ == "__main__":
+
+def broken_promises() -> list[str]:
+    """What worked with the committed OpenAPI document and does not with the present app."""
+    from docs.api_changes import breaking_changes
+
+    committed = ROOT / "docs/openapi.json"
+    return breaking_changes(json.loads(committed.read_text()), json.loads(openapi_document())) if committed.exists() else []
+
+
+def main(arguments: list[str]) -> int:
+    """Write all pages; refuse to overwrite promises of the API unless told `--break-api`."""
+    if "--break-api" not in arguments and (broken := broken_promises()):
+        print("These break clients of /api/v1; keep them working, or run `python -m docs.generate --break-api`:", *broken, sep="\n  ")
+        return 1
     for page, make in PAGES.items():
         (ROOT / page).write_text(make())
         print(f"wrote {page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

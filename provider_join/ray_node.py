@@ -66,6 +66,7 @@ class RayNode:
         self._home = home
         self.node_id: str | None = None
         self.temp_dir = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX, dir="/tmp" if os.name == "posix" else None))  # noqa: S108
+        ray_temp = self.temp_dir / "r"  # Ray opens its folder to everybody; the one around it stays closed
         scratch = self.temp_dir / "tmp"
         scratch.mkdir()
         environment = clean_environment(home, scratch, session["ray"].get("env") or {})
@@ -84,7 +85,7 @@ class RayNode:
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(
-                json.dumps({**order, "address": session["ray"]["address"], "temp_dir": str(self.temp_dir)}) + "\n"
+                json.dumps({**order, "address": session["ray"]["address"], "temp_dir": str(ray_temp)}) + "\n"
             )
             self.process.stdin.flush()
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
@@ -129,7 +130,7 @@ class RayNode:
     def _keep_logs(self) -> None:
         last = self._home.logs / "last-node"
         shutil.rmtree(last, ignore_errors=True)
-        for source in self.temp_dir.glob("session_2*/logs"):
+        for source in self.temp_dir.glob("r/session_2*/logs"):
             with contextlib.suppress(OSError, shutil.Error):
                 shutil.copytree(source, last, symlinks=True, dirs_exist_ok=True)
 
@@ -243,6 +244,7 @@ def _main() -> None:
     node = None
     try:
         node = _start(order)
+        signal.signal(signal.SIGTERM, end)  # importing Ray may have taken it
         tell("ready", node.node_id)
         while not (dead := node.dead_processes()):
             time.sleep(POLL_S)

@@ -1,5 +1,14 @@
 """Markers and imports of fixtures only."""
 
 pytest_plugins = [
+    "tests.fixtures.api",
+    "tests.fixtures.events",
+    "tests.fixtures.storage",
+    "tests.fixtures.jobs",
     "tests.fixtures.postgres",
+    "tests.fixtures.object_http",
+    "tests.fixtures.onnx_models",
+    "tests.fixtures.orders",
+    "tests.fixtures.ray_head",
+    "tests.fixtures.agents",  # after those it builds on
 ]

@@ -22,7 +22,13 @@ _CODES = {400: Malformed.code, 404: NotFound.code, 405: "method_not_allowed", 41
 
 
 def problem(
-    status: int, code: str, detail: str, request_id: str, *, fields: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    status: int,
+    code: str,
+    detail: str,
+    request_id: str,
+    *,
+    fields: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> Response:
     """A problem document."""
     body = {
@@ -74,7 +80,9 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     # What the framework raises by itself: no such route, wrong method, a body that cannot be read.
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
-    detail = {404: "There is no such route.", 405: f"{request.method} is not possible here."}.get(error.status_code, str(error.detail))
+    detail = {404: "There is no such route.", 405: f"{request.method} is not possible here."}.get(
+        error.status_code, str(error.detail)
+    )
     return problem(error.status_code, code, detail, _request_id(request), headers=dict(error.headers or {}))
 
 

@@ -16,6 +16,7 @@ from fabric.core.ids import RequestId
 from fabric.core.settings import MIB, LimitSettings
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 MULTIPART_BYTES = 1 * MIB  # what boundaries and part headers may add to an upload
 UPLOADS: Mapping[tuple[str, str], str] = {
@@ -126,10 +127,9 @@ def _content_length(scope: Scope) -> int | None:
 
 def _account(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "unmatched")
-    telemetry.HTTP_REQUESTS.labels(scope["method"], route, str(status or "closed")).inc()
-    telemetry.HTTP_SECONDS.labels(scope["method"], route).observe(seconds)
+    method = scope["method"] if scope["method"] in METHODS else "other"  # strangers choose it, and labels stay for ever
+    telemetry.HTTP_REQUESTS.labels(method, route, str(status or "closed")).inc()
+    telemetry.HTTP_SECONDS.labels(method, route).observe(seconds)
     if scope["path"] not in QUIET_PATHS:
         user_id = scope["state"].get("user_id")
-        log.info(
-            "request", method=scope["method"], path=scope["path"], status=status, seconds=round(seconds, 6), user_id=user_id
-        )
+        log.info("request", method=scope["method"], path=scope["path"], status=status, seconds=round(seconds, 6), user_id=user_id)

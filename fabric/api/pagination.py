@@ -73,7 +73,9 @@ class PageRequest:
 
 def page_request(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Rows of a page.")] = LIMIT_DEFAULT,
-    cursor: Annotated[str | None, Query(max_length=CURSOR_CHARACTERS_MAX, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=CURSOR_CHARACTERS_MAX, description="`next_cursor` of the page before.")
+    ] = None,
 ) -> PageRequest:
     """Read `?limit=&cursor=`.
 
@@ -108,6 +110,9 @@ def decode_cursor(cursor: str) -> str:
         Malformed: it was not made by `encode_cursor`.
     """
     try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+        plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError):
-        raise Malformed("This cursor is not one that a page of this list gave.") from None
+        plain = ""
+    if not plain.isprintable() or not plain:
+        raise Malformed("This cursor is not one that a page of this list gave.")
+    return plain

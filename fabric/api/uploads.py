@@ -1,7 +1,7 @@
-"""Reads bodies that are too large for memory, raw or multipart, piece by piece and under a limit.
+"""Reads bodies that are too large for memory, raw or multipart, piece by piece.
 
-A body that announces more than the limit is refused before any of it is read; one that announces nothing is refused as soon as
-it grows over it. Nothing is spooled here: pieces go on to where they are kept.
+Nothing is spooled here: pieces go on to where they are kept. The limit of the whole body is enforced around every route
+(api/middleware.py), the limit of what is kept by whoever keeps it.
 """
 
 import re
@@ -15,8 +15,6 @@ from starlette.requests import ClientDisconnect
 
 from fabric.core.errors import Malformed, TooLarge, UnsupportedMedia
 
-FRAMING_BYTES = 256 * 1024  # what boundaries and headers of a multipart body may add to its files …
-FRAMING_BYTES_PART = 1024  # … and for each part
 HEADERS_MAX = 16
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")
@@ -42,48 +40,36 @@ def media_type_of(header: str | None) -> str:
     return essence if _MEDIA_TYPE.fullmatch(essence) else DEFAULT_MEDIA_TYPE
 
 
-async def body_chunks(request: Request, size_max: int) -> AsyncIterator[bytes]:
+async def body_chunks(request: Request) -> AsyncIterator[bytes]:
     """The body as it comes.
 
     Raises:
-        TooLarge: it is, or says it is, larger than `size_max`.
         UnsupportedMedia: it is compressed.
         Malformed: the caller hung up.
     """
-    _check_head(request, size_max)
-    size = 0
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMedia("uploads are not taken compressed")
     try:
         async for chunk in request.stream():
-            size += len(chunk)
-            if size > size_max:
-                raise TooLarge(f"the body has more than {size_max} bytes")
             if chunk:
                 yield chunk
     except ClientDisconnect:
         raise Malformed("the body ended before it was complete") from None
 
 
-async def parts(request: Request, *, size_max: int, parts_max: int) -> AsyncIterator[PartStart | bytes]:
+async def parts(request: Request, *, parts_max: int) -> AsyncIterator[PartStart | bytes]:
     """The parts of a multipart body, each begun by a `PartStart`.
 
     Raises:
-        TooLarge: too many bytes or parts.
+        TooLarge: too many parts.
         UnsupportedMedia: it is compressed.
         Malformed: it is no multipart body, or ends early.
     """
     reader = _MultipartReader(request.headers.get("Content-Type", ""), parts_max)
-    async for chunk in body_chunks(request, size_max + FRAMING_BYTES + parts_max * FRAMING_BYTES_PART):
+    async for chunk in body_chunks(request):
         for item in reader.feed(chunk):
             yield item
     reader.check_end()
-
-
-def _check_head(request: Request, size_max: int) -> None:
-    announced = request.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) > size_max:
-        raise TooLarge(f"{announced} bytes announced, {size_max} allowed")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMedia("uploads are not taken compressed")
 
 
 class _MultipartReader:

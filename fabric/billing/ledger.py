@@ -133,15 +133,9 @@ async def release_hold(tx: Transaction, user_id: UserId, job_id: JobId) -> int:
     """Give back what is left of a job's hold and close it; returns that amount in nano-USD, also when it was given back before.
 
     The caller sees to it that no lease of the job is outstanding: a capture that comes later is refused. A job without a hold has
-    nothing to give back.
-
-    Raises:
-        IdempotencyMismatch: the hold is another user's. The transaction can only be rolled back.
+    nothing to give back. The database refuses to give a hold to anybody but the user who placed it.
     """
-    try:
-        return int((await tx.execute(RELEASE_HOLD, {"user": user_id, "job": job_id})).scalar_one())
-    except DBAPIError as error:
-        _explain(error)
+    return int((await tx.execute(RELEASE_HOLD, {"user": user_id, "job": job_id})).scalar_one())
 
 
 async def trial_balance(reader: Reader) -> int:

@@ -7,6 +7,7 @@ refused, and the control plane never parses or runs a stranger's model itself. O
 import asyncio
 import json
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,9 @@ class Admission:
     profile: dict[str, Any]
 
 
-async def admit(path: Path, card: Mapping[str, Any], *, wall_s: float = WALL_S, memory_bytes: int = MEMORY_BYTES) -> Admission:
+async def admit(
+    path: Path, card: Mapping[str, Any], *, wall_s: float = WALL_S, cpu_s: int = CPU_S, memory_bytes: int = MEMORY_BYTES
+) -> Admission:
     """Inspect the file, check the card against it, measure it.
 
     Raises:
@@ -52,7 +55,7 @@ async def admit(path: Path, card: Mapping[str, Any], *, wall_s: float = WALL_S, 
         "path": str(path),
         "card": dict(card),
         "memory_bytes": memory_bytes + MODEL_FACTOR * path.stat().st_size,
-        "cpu_s": CPU_S,
+        "cpu_s": cpu_s,
     }
     async with _turns:
         answer = await asyncio.to_thread(_run_child, json.dumps(request).encode(), wall_s)
@@ -83,8 +86,8 @@ def _run_child(request: bytes, wall_s: float) -> dict[str, Any]:
 
 
 def _death(returncode: int) -> InvalidModel:
-    if returncode == -24:  # SIGXCPU
-        return InvalidModel(f"running it on generated inputs took more than {CPU_S} s of processor time", reason="too_slow")
+    if returncode == -signal.SIGXCPU:
+        return InvalidModel("running it on generated inputs took too much processor time", reason="too_slow")
     return InvalidModel(
         f"running it on generated inputs ended the process (status {returncode}): it needs too much memory or crashes ONNX Runtime",
         reason="crashed",
@@ -122,6 +125,9 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
         return _refused(error)
     except MemoryError:
         return _refused(InvalidModel("running it on generated inputs needs too much memory", reason="too_large"))
+    except Exception as error:
+        # A file that trips a library must not look like an outage: it is refused, and says over what.
+        return _refused(InvalidModel(f"the file cannot be read: {type(error).__name__}", reason="malformed"))
     return {"card": card, "inspection": inspection.as_json(), "profile": profile.as_json()}
 
 

@@ -1,5 +1,6 @@
 """Pure: checks a model card against what the file says, and fills in every default."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ def complete_card(card: object, inputs: Tensors, outputs: Tensors) -> dict[str, 
         Invalid: with `errors`, everything that is wrong.
     """
     errors: list[dict[str, str]] = []
+    if not _is_text(card):
+        raise Invalid("the model card is wrong: it has a NUL or half a character", errors=[_error("card", "must be proper text")])
     fields = dict(_mapping(card, "card", errors))
     for key in sorted(set(fields) - {"description", "inputs", "outputs"}):
         errors.append(_error(f"card.{key}", "there is no such field; a card has description, inputs and outputs"))
@@ -33,6 +36,14 @@ def complete_card(card: object, inputs: Tensors, outputs: Tensors) -> dict[str, 
     if errors:
         raise Invalid(f"the model card is wrong: {errors[0]['loc']}: {errors[0]['msg']}", errors=errors)
     return completed
+
+
+def _is_text(card: object) -> bool:
+    """Whether Postgres can store every text in it."""
+    try:
+        return "\\u0000" not in json.dumps(card) and bool(json.dumps(card, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _inputs(entries: Mapping[str, Any], inputs: Tensors, errors: list[dict[str, str]]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ NODES_MAX = 200_000
 TENSORS_MAX = 64  # inputs, and outputs
 ITEM_BYTES_MAX = 1024**3
 NAME_CHARACTERS_MAX = 200
+OPSET_MAX = 1000
 DOMAINS = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}  # as written -> as onnx knows it
 DTYPES = {
     TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64", TensorProto.FLOAT16: "float16",
@@ -59,6 +60,7 @@ def inspect_model(source: bytes | Path) -> Inspection:
     if len(content) > MODEL_BYTES_MAX:
         raise _refusal("unsupported", f"the file has {len(content)} bytes; an ONNX file has at most {MODEL_BYTES_MAX}")
     model = _parsed(content)
+    _check_text(model)
     _check_external_data(model)
     _check_operators(model)
     _check_well_formed(content)
@@ -161,6 +163,17 @@ def _dense(sparse: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.TensorProt
         yield tensor.indices
 
 
+def _check_text(model: onnx.ModelProto) -> None:
+    """Protobuf gives bytes where text is no UTF-8, and JSONB takes no NUL; nothing further on expects either."""
+    texts = [value.name for value in (*model.graph.input, *model.graph.output)]
+    for node in _nodes(model):
+        texts += [node.op_type, node.domain]
+    texts += [opset.domain for opset in model.opset_import]
+    texts += [model.producer_name, model.producer_version]
+    if not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise _refusal("malformed", "a name in the file is not UTF-8 text")
+
+
 def _check_external_data(model: onnx.ModelProto) -> None:
     for tensor in _tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
@@ -187,7 +200,7 @@ def _check_operators(model: onnx.ModelProto) -> None:
 
 
 def _is_standard(operator: str, domain: str, version: int | None) -> bool:
-    if version is None:
+    if version is None or not 1 <= version <= OPSET_MAX:
         return False
     try:
         return not onnx.defs.get_schema(operator, version, domain).deprecated
@@ -213,8 +226,9 @@ def _tensor_of(value: onnx.ValueInfoProto, kind: str) -> dict[str, Any]:
         raise _refusal("unsupported", f"{where} is no tensor{hint}")
     tensor = value.type.tensor_type
     if tensor.elem_type not in DTYPES:
-        name = TensorProto.DataType.Name(tensor.elem_type)
-        raise _refusal("unsupported", f"{where} has element type {name}; Fabric takes {', '.join(DTYPES.values())}")
+        names = dict(zip(TensorProto.DataType.values(), TensorProto.DataType.keys(), strict=True))
+        found = names.get(tensor.elem_type, tensor.elem_type)
+        raise _refusal("unsupported", f"{where} has element type {found}; Fabric takes {', '.join(DTYPES.values())}")
     if not tensor.HasField("shape"):
         raise _refusal("unsupported", f"{where} declares no shape; its rank must be known")
     sizes = [d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in tensor.shape.dim]

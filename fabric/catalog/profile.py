@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from fabric.catalog.inspect import Inspection
 from fabric.core.errors import InvalidModel
 
-BATCH_ITEMS_MAX = 32
-MEASURED_BATCHES = (1, 2, 4, 8, 16, 32)
+BATCHES = (2, 4, 8, 16, 32)
 ITEM_BATCH_MAX = 16  # item_us is that of the best batch up to here
 BATCH_BYTES_MAX = 64 * 1024**2
-RUN_US_MAX = 400_000  # a batch that runs longer gains nothing
-MEASURED_US = 200_000  # for each batch size
+BATCH_US_MAX = 2_000_000  # a longer run gains nothing and is slow to cancel
+TIMED_BATCH_US_MAX = 400_000
+TIMED_US = 150_000  # for each batch size
 RUNS_MIN, RUNS_MAX = 3, 50
-BETTER_BY = 1.03  # a larger batch must be so much better to be preferred
 FREE_AXES = (16, 8, 32, 64, 224, 4, 2, 1)  # sizes tried for an axis that the model leaves open
 INTEGERS_BELOW = (100, 2)  # tried in this order: indices into small tables fail above
 TOLERANCE = {"float16": 2e-2, "float32": 1e-4, "float64": 1e-7}  # of the largest magnitude: kernels differ with the batch size
@@ -61,15 +60,18 @@ def measure(path: Path, inspection: Inspection) -> Profile:
     trial = Trial(_session(path), inspection)
     load_us = (time.perf_counter_ns() - started) // 1000
     trial.find_generator()
-    batchable = trial.rows_are_independent() if trial.fixed else trial.is_batchable()
-    if trial.fixed and not batchable:
-        raise InvalidModel(
-            f"the items of the fixed batch of {trial.fixed} influence each other, so a pile of items cannot be split",
-            reason="unsupported",
-        )
-    items, item_us = _best_batch(trial, batchable)
+    if trial.fixed is None:
+        batchable = trial.is_batchable()
+    else:
+        batchable = trial.fixed > 1
+        if batchable and not trial.rows_are_independent():
+            raise InvalidModel(
+                f"the items of the fixed batch of {trial.fixed} influence each other, so a pile of items cannot be split",
+                reason="unsupported",
+            )
+    items, item_us = _batches(trial, batchable)
     return Profile(
-        batchable=batchable and trial.fixed != 1,
+        batchable=batchable,
         batch_items_max=items,
         batch_fixed=trial.fixed is not None,
         item_us=item_us,
@@ -103,7 +105,7 @@ class Trial:
         """Find inputs that the model accepts.
 
         Raises:
-            InvalidModel: it accepts none, or its outputs have no item axis.
+            InvalidModel: it accepts none, or the items of its fixed batch cannot be told apart in its outputs.
         """
         failure = ""
         for free_axis, integers_below in self._choices():
@@ -113,12 +115,13 @@ class Trial:
             except _RunFailed as error:
                 failure = failure or str(error)
                 continue
-            for name, value in outputs.items():
-                if value.ndim == 0 or value.shape[0] != self.items_min:
-                    raise InvalidModel(
-                        f"output {name!r} has shape {list(value.shape)} for {self.items_min} item(s); its axis 0 must be the items'",
-                        reason="unsupported",
-                    )
+            wrong = [name for name, value in outputs.items() if value.shape[:1] != (self.items_min,)]
+            if wrong and self.items_min > 1:
+                raise InvalidModel(
+                    f"output {wrong[0]!r} has shape {list(outputs[wrong[0]].shape)} for a batch of {self.items_min} items; "
+                    "its axis 0 must be the items'",
+                    reason="unsupported",
+                )
             return
         raise InvalidModel(f"the model cannot be run on generated inputs: {failure}", reason="cannot_run")
 
@@ -132,7 +135,9 @@ class Trial:
         except _RunFailed:
             return False
         return all(
-            _agree(together[name], _stacked([part[name] for part in apart])) and _agree(alone[name], apart[0][name][:1])
+            together[name].shape[:1] == (5,)
+            and _agree(together[name], _stacked([part[name] for part in apart]))
+            and _agree(alone[name], apart[0][name][:1])
             for name in self._outputs
         )
 
@@ -214,36 +219,46 @@ def _session(path: Path) -> Any:
         raise InvalidModel(f"ONNX Runtime cannot load the model: {_plain(error)}", reason="cannot_load") from None
 
 
-def _best_batch(trial: Trial, batchable: bool) -> tuple[int, float]:
-    """Items of one run, and microseconds of one item."""
+def _batches(trial: Trial, batchable: bool) -> tuple[int, float]:
+    """The most items one run takes, and microseconds of one item in the best batch.
+
+    The maximum is where larger runs cease to be harmless, not where they cease to be faster: that each slot finds out itself.
+    """
     if trial.fixed or not batchable:
         return trial.items_min, _run_us(trial, trial.items_min) / trial.items_min
-    item_us: dict[int, float] = {}
-    for items in MEASURED_BATCHES:
-        size = sum(value.nbytes for value in trial.inputs(1).values()) * items
-        if item_us and (size > BATCH_BYTES_MAX or items * min(item_us.values()) > RUN_US_MAX):
+    items_max, best_us = 1, _run_us(trial, 1)
+    item_bytes = sum(value.nbytes for value in trial.inputs(1).values())
+    for items in BATCHES:
+        if items * item_bytes > BATCH_BYTES_MAX or items * best_us > BATCH_US_MAX:
             break
-        item_us[items] = _run_us(trial, items) / items
-    best = min(item_us.values())
-    chosen = min(items for items, us in item_us.items() if us <= best * BETTER_BY)
-    return chosen, min(us for items, us in item_us.items() if items <= ITEM_BATCH_MAX)
+        try:
+            if items <= ITEM_BATCH_MAX and items * best_us <= TIMED_BATCH_US_MAX:
+                best_us = min(best_us, _run_us(trial, items) / items)
+            else:
+                trial.run(trial.inputs(items))
+        except _RunFailed:
+            break
+        items_max = items
+    return items_max, best_us
 
 
 def _run_us(trial: Trial, items: int) -> float:
+    """Microseconds of the quickest of several runs."""
     inputs = trial.inputs(items)
-    best = float("inf")
-    spent = 0.0
-    for run in range(RUNS_MAX + 1):
-        started = time.perf_counter_ns()
-        trial.run(inputs)
-        us = (time.perf_counter_ns() - started) / 1000
-        if run == 0 and us < RUN_US_MAX * 4:
-            continue  # the first run of a shape allocates; only of a very slow model is it taken
-        best = min(best, us)
-        spent += us
-        if (run >= RUNS_MIN and spent >= MEASURED_US) or spent >= RUN_US_MAX * 4:
-            break
-    return best
+    first_us = best_us = _timed(trial, inputs)
+    if first_us > TIMED_BATCH_US_MAX:
+        return first_us
+    spent_us, runs = 0.0, 0
+    while runs < RUNS_MAX and (runs < RUNS_MIN or spent_us < TIMED_US):
+        us = _timed(trial, inputs)
+        best_us, spent_us, runs = min(best_us, us), spent_us + us, runs + 1
+    return best_us
+
+
+def _timed(trial: Trial, inputs: Tensors) -> float:
+    started = time.perf_counter_ns()
+    trial.run(inputs)
+    return (time.perf_counter_ns() - started) / 1000
 
 
 def _agree(a: NDArray[Any], b: NDArray[Any]) -> bool:

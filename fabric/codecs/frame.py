@@ -25,6 +25,7 @@ DTYPES = frozenset({
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
 })  # fmt: skip
 _ITEM_BYTES = {name: np.dtype(name).itemsize for name in DTYPES}
+_NAME_OF = {np.dtype(name).newbyteorder("<"): name for name in DTYPES}  # a look-up; numpy builds `dtype.name` anew each time
 _PREFIX = struct.Struct("<4sI")
 _ALIGNMENT = 8
 
@@ -154,7 +155,7 @@ def _common_form(name: str, pieces: list[Array]) -> tuple[str, tuple[int, ...]]:
     if not pieces:
         raise BadFrame(f"{name!r} has no pieces")
     first = pieces[0]
-    dtype, shape = first.dtype.name, first.shape
+    dtype, shape = _NAME_OF.get(first.dtype) or first.dtype.name, first.shape
     if dtype not in DTYPES:
         raise BadFrame(f"{name!r} is {dtype}, which frames do not carry")
     if len(pieces) == 1:
@@ -165,7 +166,8 @@ def _common_form(name: str, pieces: list[Array]) -> tuple[str, tuple[int, ...]]:
 
 
 def _buffer_of(piece: Array) -> memoryview:
-    contiguous = np.ascontiguousarray(piece, dtype=piece.dtype.newbyteorder("<"))
+    little_endian = piece if piece.dtype in _NAME_OF else piece.astype(piece.dtype.newbyteorder("<"))
+    contiguous = np.ascontiguousarray(little_endian)
     return contiguous.reshape(-1).data.cast("B")
 
 

@@ -29,7 +29,7 @@ def complete_card_inputs(card: Mapping[str, Any], specs: Mapping[str, Mapping[st
     Raises:
         Invalid: an entry names no input, no codec, or does not fit.
     """
-    entries = card.get("inputs") or {}
+    entries = {} if card.get("inputs") is None else card["inputs"]
     if not isinstance(entries, Mapping) or any(not isinstance(entry, Mapping) for entry in entries.values()):
         raise Invalid("The card's `inputs` must map each input's name to its codec entry.")
     if unknown := sorted(set(entries) - set(specs)):

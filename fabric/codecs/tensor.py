@@ -8,6 +8,7 @@ import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -170,6 +171,7 @@ class TensorCodec:
         return RowsDecoder(np.dtype(spec["dtype"]), tuple(spec["shape"])[1:], _affine_of(entry, spec))
 
 
+@cache
 def is_castable(stored: str, wanted: str) -> bool:
     """Stored values may become wider, or narrower within their kind (numpy's own int64 and float64), never a lesser kind."""
     return bool(np.can_cast(np.dtype(stored), np.dtype(wanted), "same_kind"))

@@ -51,7 +51,7 @@ def configure_logging(level: str) -> None:
 
 def logger(name: str) -> Any:
     """The log of a module: `log.info("what_happened", job_id=…)`."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(module=name)
 
 
 def bind_to_context(**values: str) -> None:

@@ -4,14 +4,17 @@ A real convolutional workload without a download. The weights are random, so the
 to input and every correct run gives the same ones.
 """
 
+from typing import Any
+
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 NAME = "squeezenet"
 SIDE = 224
 CLASSES = 1000
-CARD = {
+CARD: dict[str, Any] = {
     "description": "SqueezeNet 1.1 with random weights",
     "inputs": {
         "image": {
@@ -66,7 +69,7 @@ class _Graph:
         return name
 
 
-def squeezenet(seed: int = 0) -> bytes:
+def build(seed: int = 0) -> bytes:
     """The model: `image` float32 [N, 3, 224, 224] -> `logits` float32 [N, 1000]. The same seed gives the same bytes."""
     graph = _Graph(seed)
     last, channels = graph.convolution("image", "conv1", (3, 64), 3, stride=2), 64
@@ -93,6 +96,14 @@ def images(count: int, seed: int = 1) -> NDArray[np.uint8]:
 
 def scaled(items: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the card makes of the items, for a local run to compare with."""
-    entry = CARD["inputs"]["image"]  # type: ignore[index]
+    entry = CARD["inputs"]["image"]
     mean, std = (np.asarray(entry[key], np.float32).reshape(3, 1, 1) for key in ("mean", "std"))
     return (items.astype(np.float32) * np.float32(entry["scale"]) - mean) / std
+
+
+def run_locally(onnx: bytes, items: NDArray[np.uint8], batch_items: int = 4) -> dict[str, NDArray[np.float32]]:
+    """What plain ONNX Runtime answers to the same items: the reference."""
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    starts = range(0, len(items), batch_items)
+    answers = [session.run(["logits"], {"image": scaled(items[start : start + batch_items])})[0] for start in starts]
+    return {"logits": np.concatenate(answers)}

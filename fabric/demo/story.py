@@ -190,5 +190,5 @@ def books(fabric: LocalFabric) -> bool:
     console.rule("the books")
     balance, findings = asyncio.run(read_books(fabric.database_url))
     console.print(f"trial balance     {balance}")
-    console.print(f"audits            {'all empty' if not findings else findings}")
+    console.print(f"audits            {findings or 'all empty'}")
     return balance == 0 and not findings

@@ -90,7 +90,7 @@ def judge(
                 )
             )  # fmt: skip
         elif wrong := _fault(subtask, lease, outputs, uploads.get(subtask.id)):
-            findings.hostile = wrong
+            # Not called hostile: a model may break the shapes that it declares, and that is no fault of the slot.
             findings.given_back.append(failed(lease, "wrong_output", wrong))
         else:
             findings.done.append((lease, subtask))

@@ -13,10 +13,10 @@ from math import ceil
 from uuid import UUID
 
 from fabric.billing import metering
-from fabric.core.ids import JobId
+from fabric.core.ids import JobId, ProviderId
 from fabric.core.money import price_nanos
 from fabric.dispatch.fleet import SlotId
-from fabric.dispatch.snapshot import PlanRules, Snapshot
+from fabric.dispatch.snapshot import OfferedSlot, Snapshot
 from fabric.jobs.job import OpenJob
 from fabric.jobs.requirements import accepts_owner, matches
 
@@ -70,7 +70,7 @@ class _Demand:
     job: OpenJob
     waiting: int
     spendable_nanos: int
-    avoiding: dict[UUID, int]
+    avoiding: Mapping[ProviderId, int]
     offers: dict[SlotId, _Offer] = field(default_factory=dict)
     providers: set[UUID] = field(default_factory=set)
     velocity: float = 0.0  # of all its slots together, items for each microsecond
@@ -117,9 +117,12 @@ def _in_turn(jobs: Sequence[OpenJob]) -> list[OpenJob]:
 
 
 def _demand(job: OpenJob, snapshot: Snapshot) -> _Demand:
-    demand = _Demand(job, job.waiting, job.spendable_nanos, dict(job.avoiding))
-    suitable = [s for s in snapshot.slots if matches(job.requirements, s) and accepts_owner(job.owner_id, job.own_machines, s.owner_id)]
-    working = [slot for slot in suitable if not slot.is_failing]
+    demand = _Demand(job, job.waiting, job.spendable_nanos, job.avoiding)
+    suitable = [
+        slot for slot in snapshot.slots
+        if matches(job.requirements, slot.offered) and accepts_owner(job.owner_id, job.own_machines, slot.offered.owner_id)
+    ]  # fmt: skip
+    working = [slot.offered for slot in suitable if not slot.is_failing]
     if suitable and not working:
         demand.reason = PROVIDER_FAILING
     for slot in working:
@@ -133,7 +136,7 @@ def _demand(job: OpenJob, snapshot: Snapshot) -> _Demand:
     return demand
 
 
-def _offer(job: OpenJob, slot: SlotView, rate: int, snapshot: Snapshot) -> _Offer:
+def _offer(job: OpenJob, slot: OfferedSlot, rate: int, snapshot: Snapshot) -> _Offer:
     measured = snapshot.measured_us.get((slot.id, job.model_version_id))
     item_us = max(measured if measured is not None else job.item_us / slot.speed, ITEM_US_MIN)
     cap_us_per_item = metering.cap_us(job.item_us, slot.speed, 1)
@@ -142,7 +145,6 @@ def _offer(job: OpenJob, slot: SlotView, rate: int, snapshot: Snapshot) -> _Offe
 
 
 def _fill(snapshot: Snapshot, demands: list[_Demand]) -> list[Assignment]:
-    rules = snapshot.rules
     under_way: dict[UUID, float] = defaultdict(float)  # work that is leased, by owner
     for job in snapshot.jobs:
         under_way[job.owner_id] += job.leased * job.items_per_subtask * job.item_us
@@ -152,10 +154,10 @@ def _fill(snapshot: Snapshot, demands: list[_Demand]) -> list[Assignment]:
     assignments: list[Assignment] = []
     while places and demands:
         orders, busy_s, slot_id = heapq.heappop(places)
-        if orders >= rules.orders_per_slot:
+        if orders >= snapshot.rules.orders_per_slot:
             continue
         for demand in sorted(demands, key=lambda d: (-d.job.priority, under_way[d.job.owner_id])):
-            if (assignment := _assignment(demand, slot_id, rules)) is not None:
+            if (assignment := _assignment(demand, slot_id, snapshot)) is not None:
                 break
         else:
             continue  # nobody waits for this slot
@@ -168,12 +170,13 @@ def _fill(snapshot: Snapshot, demands: list[_Demand]) -> list[Assignment]:
     return assignments
 
 
-def _assignment(demand: _Demand, slot_id: SlotId, rules: PlanRules) -> Assignment | None:
+def _assignment(demand: _Demand, slot_id: SlotId, snapshot: Snapshot) -> Assignment | None:
+    rules = snapshot.rules
     offer = demand.offers.get(slot_id)
     if offer is None:
         return None
     is_only_provider = len(demand.providers) == 1
-    free = demand.waiting if is_only_provider else demand.waiting - demand.avoiding.get(slot_id.provider_id, 0)
+    free = demand.waiting if is_only_provider else demand.waiting - demand.avoiding.get(ProviderId.of(slot_id.provider_id), 0)
     if offer.cap_nanos:
         free = min(free, demand.spendable_nanos // offer.cap_nanos)
     if free < 1:
@@ -181,7 +184,8 @@ def _assignment(demand: _Demand, slot_id: SlotId, rules: PlanRules) -> Assignmen
     subtask_us = demand.job.items_per_subtask * offer.item_us
     target_us = rules.order_target_s * MICROSECONDS_PER_S * (1 if offer.is_measured else UNMEASURED_PART)
     share = demand.waiting / offer.item_us / demand.velocity / rules.orders_per_slot
-    count = max(1, min(free, rules.subtasks_per_order_max, int(target_us / subtask_us), ceil(share)))
+    most = min(free, rules.subtasks_per_order_max, snapshot.order_max.get(demand.job.id, free))
+    count = max(1, min(most, int(target_us / subtask_us), ceil(share)))
     expected_s = count * subtask_us / MICROSECONDS_PER_S
     return Assignment(slot_id, demand.job.id, count, offer.rate, offer.cap_us_per_item, is_only_provider, expected_s)
 

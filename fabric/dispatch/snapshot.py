@@ -4,30 +4,52 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from fabric.core.ids import ModelVersionId
-from fabric.dispatch.fleet import SlotId
+from fabric.core.ids import JobId, ModelVersionId
+from fabric.dispatch.fleet import SlotId, SlotSpec
 from fabric.jobs.job import OpenJob
 
 
 @dataclass(frozen=True, slots=True)
-class SlotView:
-    """A connected slot."""
+class OfferedSlot:
+    """A slot as its machine was enrolled and as its owner offers it."""
 
     id: SlotId
     owner_id: UUID
+    node_id: str  # of the machine's present Ray node
+    resource: str
+    execution_provider: str
+    threads: int
     accelerator: str
     memory_gib: float
     region: str
     rate_nanos_per_hour: int
     speed: float  # against the slot of speed 1, by the benchmark at joining
-    orders: int = 0  # sent and not answered
-    busy_s: float = 0.0  # how long those are expected to take still
-    is_failing: bool = False  # it gets nothing now; it counts only for saying why a job waits
+    status: str = "online"  # paused and draining slots finish what they have
 
     @property
     def provider_id(self) -> UUID:
         """The machine."""
         return self.id.provider_id
+
+    @property
+    def spec(self) -> SlotSpec:
+        """What the fleet needs to start its actor."""
+        return SlotSpec(self.id, self.node_id, self.resource, self.execution_provider, self.threads)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """A connected slot and what it has to do."""
+
+    offered: OfferedSlot
+    orders: int = 0  # sent and not answered
+    busy_s: float = 0.0  # how long those are expected to take still
+    is_failing: bool = False  # it gets nothing now; it counts only for saying why a job waits
+
+    @property
+    def id(self) -> SlotId:
+        """Which slot."""
+        return self.offered.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +68,5 @@ class Snapshot:
     slots: tuple[SlotView, ...]
     jobs: tuple[OpenJob, ...]  # the most urgent first
     measured_us: Mapping[tuple[SlotId, ModelVersionId], float] = field(default_factory=dict)  # of one item, seen on real work
-    rules: PlanRules = PlanRules()
+    order_max: Mapping[JobId, int] = field(default_factory=dict)  # subtasks of a job that fit into one order, where that is known
+    rules: PlanRules = field(default_factory=PlanRules)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fabric.core.ids import JobId, ModelVersionId, OrderId
-from fabric.dispatch.fleet import SlotId, SlotSpec
-from fabric.dispatch.snapshot import PlanRules
+from fabric.dispatch.fleet import SlotId
+from fabric.dispatch.plan import Assignment
+from fabric.dispatch.snapshot import OfferedSlot, PlanRules
 from fabric.jobs.job import Leased, OpenJob
-from fabric.providers.store import ReadySlot
 
 NEVER = float("-inf")
 
@@ -21,7 +21,7 @@ NEVER = float("-inf")
 class CoreRules:
     """The core's constants; seconds, unless the name says otherwise."""
 
-    plan: PlanRules = PlanRules()
+    plan: PlanRules = field(default_factory=PlanRules)
     lease_s: float = 20.0
     order_timeout_s: float = 120.0
     ping_period_s: float = 1.0
@@ -29,8 +29,10 @@ class CoreRules:
     look_period_s: float = 1.0  # at jobs, although nobody said that there is something new
     look_at_slots_period_s: float = 3.0
     stall_s: float = 2.0  # a longer gap between two ticks means that we stood still, not the slots
-    funds_grace_s: float = 5.0
+    reason_after_s: float = 0.5  # a job is said to wait only when it has waited for so long
     model_loading_after_s: float = 2.0
+    funds_grace_s: float = 5.0
+    cancel_timeout_s: float = 20.0  # a slot that does not give up an order for so long is lost
     backoff_s: float = 0.25  # after the first failure of a slot, twice as long after each further one
     backoff_s_max: float = 30.0
     claim_backoff_s: float = 0.5
@@ -43,7 +45,7 @@ class CoreRules:
 class SlotState:
     """One slot that providers offer."""
 
-    facts: ReadySlot
+    offered: OfferedSlot
     phase: Literal["absent", "connecting", "connected"] = "absent"
     orders: list[OrderId] = field(default_factory=list)  # sent and not answered, oldest first
     failures: int = 0  # in a row
@@ -53,17 +55,6 @@ class SlotState:
     answered_at_s: float = NEVER  # the last receipt
     accounted_until_s: float = NEVER  # the slot's time up to here is billed
     measured_us: dict[ModelVersionId, float] = field(default_factory=dict)  # of one item, seen on real work
-
-    @property
-    def id(self) -> SlotId:
-        """Which slot."""
-        return SlotId(self.facts.provider_id, self.facts.slot)
-
-    @property
-    def spec(self) -> SlotSpec:
-        """What the fleet needs to start its actor."""
-        facts = self.facts
-        return SlotSpec(self.id, facts.node_id, facts.resource, facts.execution_provider, facts.threads)
 
 
 @dataclass(slots=True)
@@ -78,7 +69,21 @@ class OrderState:
     sent_at_s: float
     expected_s: float
     was_alone: bool  # the slot had nothing else to do when it was sent
-    is_cancelled: bool = False
+    cancelled_at_s: float | None = None
+
+    @property
+    def cap_nanos(self) -> int:
+        """What is reserved for it."""
+        return sum(lease.cap_nanos for lease in self.leases)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """An order whose results are being written."""
+
+    job_id: JobId
+    subtasks: int
+    unused_nanos: int  # of its caps
 
 
 @dataclass(slots=True)
@@ -90,14 +95,17 @@ class State:
     slots: dict[SlotId, SlotState] = field(default_factory=dict)
     orders: dict[OrderId, OrderState] = field(default_factory=dict)
     jobs: dict[JobId, OpenJob] = field(default_factory=dict)  # the most urgent first, as last seen, less what was leased since
-    is_claiming: bool = False
+    claiming: dict[OrderId, tuple[Assignment, ModelVersionId]] = field(default_factory=dict)  # asked for, not answered
     claim_again_at_s: float = NEVER
-    unsettled: dict[OrderId, int] = field(default_factory=dict)  # answered, being settled: their subtasks
+    is_in_doubt: bool = False  # there may be leases of orders that we do not know
+    is_returning: bool = False  # and they are being given back; nothing is claimed meanwhile
+    unsettled: dict[OrderId, Unsettled] = field(default_factory=dict)
     is_looking_at_jobs: bool = False
     looks_again: bool = False  # something changed while we looked
     looked_at_jobs_s: float = NEVER
     looked_at_slots_s: float = NEVER
     ticked_at_s: float | None = None
     renewed_at_s: float = NEVER
+    order_max: dict[JobId, int] = field(default_factory=dict)  # subtasks of a job that fit into one order
     told: dict[JobId, str | None] = field(default_factory=dict)  # waiting reasons as they stand
-    broke_since_s: dict[JobId, float] = field(default_factory=dict)
+    waits_since: dict[JobId, tuple[str, float]] = field(default_factory=dict)  # why, and since when

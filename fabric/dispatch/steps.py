@@ -8,8 +8,10 @@ from fabric.actors.messages import Pong, Receipt
 from fabric.core.ids import JobId, OrderId
 from fabric.dispatch.fleet import NodeFacts, SlotId, SlotSpec
 from fabric.dispatch.judge import ModelOutputs, Upload
+from fabric.dispatch.snapshot import OfferedSlot
 from fabric.jobs.job import Claim, Completion, GiveBack, Leased, OpenJob
-from fabric.providers.store import ReadySlot
+
+Topic = Literal["jobs", "slots", "cancel"]
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -28,7 +30,7 @@ class Deposed:
 class Woken:
     """Somebody told us that there is something new."""
 
-    topic: Literal["jobs", "slots", "cancel"]
+    topic: Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Tick:
 class SlotsSeen:
     """The slots that providers offer, and the nodes that the cluster sees."""
 
-    slots: tuple[ReadySlot, ...]
+    slots: tuple[OfferedSlot, ...]
     nodes: tuple[NodeFacts, ...]
 
 
@@ -125,11 +127,25 @@ class OrderUnsent:
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed:
+    """Some leases had no room in their order; the rest was sent."""
+
+    order_id: OrderId
+    left_out: tuple[Leased, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """Results of these orders, and whatever was given back of them, are written."""
 
     order_ids: tuple[OrderId, ...]
-    refunded_nanos: Mapping[JobId, int] = field(default_factory=dict)  # caps that were reserved and not used
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownReturned:
+    """Leases of orders that we do not know were given back; or could not be, when the database does not answer."""
+
+    is_done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +158,7 @@ class LeasesSeen:
 
 Event = (
     Led | Deposed | Woken | Tick | SlotsSeen | JobsSeen | Connected | SlotGone | SlotHostile | Ponged | Claimed | Answered
-    | OrderLost | OrderHostile | OrderUnsent | Settled | LeasesSeen
+    | OrderLost | OrderHostile | OrderUnsent | Trimmed | Settled | UnknownReturned | LeasesSeen
 )  # fmt: skip
 
 
@@ -217,6 +233,13 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnUnknown:
+    """Give back all leases but those of these orders, uncounted; answer with UnknownReturned."""
+
+    known: frozenset[OrderId]
+
+
+@dataclass(frozen=True, slots=True)
 class RenewLeases:
     """Renew the leases of running orders; answer with LeasesSeen."""
 
@@ -238,6 +261,6 @@ class EndBroke:
 
 
 Command = (
-    LookAtJobs | LookAtSlots | Connect | Release | Ping | ClaimWork | Send | CancelOrders | Settle | RenewLeases | TellReasons
-    | EndBroke
+    LookAtJobs | LookAtSlots | Connect | Release | Ping | ClaimWork | Send | CancelOrders | Settle | ReturnUnknown | RenewLeases
+    | TellReasons | EndBroke
 )  # fmt: skip

@@ -69,7 +69,9 @@ def _is_good(row: RefreshRow) -> bool:
 
 async def _next_pair(tx: Transaction, settings: AuthSettings, user_id: UserId, role: str, family: UUID) -> TokenPair:
     refresh = PREFIX + secrets.token_urlsafe(32)
-    await store.insert_refresh_token(tx, Id.new(), user_id, family, _hash(refresh), settings.refresh_token_s)
+    await store.insert_refresh_token(
+        tx, Id.new(), user_id, family=family, token_hash=_hash(refresh), expires_s=settings.refresh_token_s
+    )
     return TokenPair(issue_access_token(settings, user_id, role), refresh, settings.refresh_token_s)
 
 

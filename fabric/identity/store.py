@@ -115,7 +115,9 @@ async def lock_user(tx: Transaction, user_id: UserId) -> None:
 
 async def insert_api_key(tx: Transaction, user_id: UserId, values: dict[str, Any], expires_s: int | None) -> ApiKey:
     """Write an API key; it expires `expires_s` from now on the database's clock (None: never)."""
-    expires_at = None if expires_s is None else func.now() + text("make_interval(secs => :expires_s)").bindparams(expires_s=expires_s)
+    expires_at = (
+        None if expires_s is None else func.now() + text("make_interval(secs => :expires_s)").bindparams(expires_s=expires_s)
+    )
     statement = insert(api_keys).values(user_id=user_id, expires_at=expires_at, **values).returning(api_keys)
     return _api_key((await tx.execute(statement)).mappings().one())
 
@@ -167,7 +169,7 @@ async def note_key_use(tx: Transaction, key_id: ApiKeyId) -> None:
 
 
 async def insert_refresh_token(
-    tx: Transaction, token_id: UUID, user_id: UserId, family: UUID, token_hash: bytes, expires_s: int
+    tx: Transaction, token_id: UUID, user_id: UserId, *, family: UUID, token_hash: bytes, expires_s: int
 ) -> None:
     """Write a refresh token that is good for `expires_s` on the database's clock."""
     expires_at = func.now() + text("make_interval(secs => :expires_s)").bindparams(expires_s=expires_s)

@@ -26,7 +26,7 @@ async def cancel_job(tx: Transaction, owner_id: UserId, job_id: JobId) -> None:
         NotFound: no such job, or somebody else's.
         AlreadyFinished: it had ended.
     """
-    (row,) = await _lock(tx, [job_id]) or [None]
+    row = next(iter(await _lock(tx, [job_id])), None)
     if row is None or row["owner_id"] != owner_id:
         raise NotFound(f"There is no job {job_id}.")
     require_open(row["status"])
@@ -84,9 +84,7 @@ async def tell_ended(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None
     if released:
         parameters = {"job_ids": list(released), "amounts": list(released.values())}
         await tx.execute(STATEMENTS["note_released"], parameters)
-    events = [
-        (JobId.of(row["id"]), ending_event(row["status"]), ending_data(row, released.get(row["id"], 0))) for row in rows
-    ]
+    events = [(JobId.of(row["id"]), ending_event(row["status"]), ending_data(row, released.get(row["id"], 0))) for row in rows]
     await outbox.record_many(tx, events)
 
 
@@ -115,5 +113,5 @@ def _money(nanos: int) -> dict[str, Any]:
     return {"usd_nanos": nanos, "usd": usd_text(nanos)}
 
 
-async def _lock(tx: Transaction, job_ids: Iterable[JobId]) -> Sequence[Mapping[str, Any]]:
-    return (await tx.execute(STATEMENTS["lock_jobs"], {"job_ids": list(job_ids)})).mappings().all()
+async def _lock(tx: Transaction, job_ids: Iterable[JobId]) -> list[dict[str, Any]]:
+    return [dict(row) for row in (await tx.execute(STATEMENTS["lock_jobs"], {"job_ids": list(job_ids)})).mappings()]

@@ -222,3 +222,10 @@ SELECT id FROM jobs
  WHERE status IN ('queued', 'running') AND deadline_at < clock_timestamp()
  ORDER BY id
  LIMIT :jobs_max;
+
+-- set_waiting_reasons --
+-- Say why open jobs wait; answers with those whose reason changed.
+UPDATE jobs AS j SET waiting_reason = g.reason
+  FROM unnest(CAST(:job_ids AS uuid[]), CAST(:reasons AS text[])) AS g(id, reason)
+ WHERE j.id = g.id AND j.status IN ('queued', 'running') AND j.waiting_reason IS DISTINCT FROM g.reason
+RETURNING j.id, j.waiting_reason;

@@ -23,8 +23,8 @@ from fabric.db.engine import Database
 from fabric.files import files
 from fabric.files.files import FileFacts, Received
 from fabric.jobs.job import InputSpec, JobSpec
-from fabric.jobs.stored_arrays import ArrayFinder, StoredArray
 from fabric.jobs.split import choose_items_per_subtask
+from fabric.jobs.stored_arrays import ArrayFinder, StoredArray
 from fabric.storage.base import ObjectStore
 
 
@@ -140,10 +140,9 @@ class _Resolving:
                 raise InvalidInput(f"file {file.id} has not been uploaded yet", loc=_file_loc(spec, index))
         if codec_named(entry["codec"]).encoding == "image":
             return _image_parts(spec, given)
-        model_input = self._version.inputs[spec.name]
         if spec.tensor is not None:
             array = tensor_of_json(spec.tensor)
-            _check_rows(spec, array.dtype.name, array.shape, entry, model_input, ["tensor"])
+            self._check_rows(spec, array.dtype.name, array.shape, loc=["tensor"])
             return [self._inline(spec, array)]
         found: list[StoredArray] = []
         for index, file in enumerate(given):
@@ -151,13 +150,26 @@ class _Resolving:
                 found.append(await self._arrays.find(file, spec.name))
             except InvalidInput as error:
                 raise InvalidInput(error.detail, loc=_file_loc(spec, index)) from error
-            _check_rows(spec, found[-1].dtype, found[-1].shape, entry, model_input, _file_loc(spec, index))
+            self._check_rows(spec, found[-1].dtype, found[-1].shape, loc=_file_loc(spec, index))
         if spec.broadcast and len(found) != 1:
             raise InvalidInput("a broadcast input is one array", loc=["files"])
         if len({(array.dtype, array.shape[1:]) for array in found}) > 1 and not spec.broadcast:
             raise InvalidInput("the files hold items of different dtypes or shapes", loc=["files"])
         self.relaid += [array.relaid for array in found if array.relaid is not None]
         return [_rows_part(spec, array.dtype, array.shape) | {"key": array.key, "offset": array.offset} for array in found]
+
+    def _check_rows(self, spec: InputSpec, dtype: str, shape: tuple[int, ...], *, loc: list[Any]) -> None:
+        entry, model_input = self._version.card["inputs"][spec.name], self._version.inputs[spec.name]
+        if spec.broadcast and len(shape) == len(model_input["shape"]):  # the whole of what the model takes
+            problem = rows_problem(dtype, shape, entry, {**model_input, "shape": [1, *model_input["shape"]]})
+        elif spec.broadcast:  # or one item of it
+            problem = rows_problem(dtype, shape, entry, model_input)
+        elif not shape:
+            problem = "a single number where axis 0 should be the items"
+        else:
+            problem = rows_problem(dtype, shape[1:], entry, model_input)
+        if problem is not None:
+            raise InvalidInput(f"input {spec.name!r}: {problem}", loc=loc)
 
     def _inline(self, spec: InputSpec, array: "np.ndarray[Any, Any]") -> dict[str, Any]:
         self._inline_left -= array.nbytes
@@ -170,21 +182,6 @@ def _rows_part(spec: InputSpec, dtype: str, shape: tuple[int, ...]) -> dict[str,
     items, item_shape = (1, shape) if spec.broadcast else (shape[0], shape[1:])
     row_bytes = prod(item_shape) * np.dtype(dtype).itemsize
     return {"encoding": "rows", "items": items, "row_bytes": row_bytes, "dtype": dtype, "shape": list(item_shape)}
-
-
-def _check_rows(
-    spec: InputSpec, dtype: str, shape: tuple[int, ...], entry: Mapping[str, Any], model_input: Mapping[str, Any], loc: list[Any]
-) -> None:
-    if spec.broadcast and len(shape) == len(model_input["shape"]):  # the whole of what the model takes
-        problem = rows_problem(dtype, shape, entry, {**model_input, "shape": [1, *model_input["shape"]]})
-    elif spec.broadcast:  # or one item of it
-        problem = rows_problem(dtype, shape, entry, model_input)
-    elif not shape:
-        problem = "a single number where axis 0 should be the items"
-    else:
-        problem = rows_problem(dtype, shape[1:], entry, model_input)
-    if problem is not None:
-        raise InvalidInput(f"input {spec.name!r}: {problem}", loc=loc)
 
 
 def _image_parts(spec: InputSpec, given: Sequence[FileFacts]) -> list[dict[str, Any]]:

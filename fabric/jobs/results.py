@@ -99,11 +99,13 @@ async def open_npy(database: Database, store: ObjectStore, job: Job, name: str) 
     dtype = np.dtype(outputs[name]["dtype"])
     header = _npy_header(dtype, (job.items_total, *row_shape))
     row = np.full(row_shape, np.nan if dtype.kind == "f" else 0, dtype=dtype)
-    return NpyStream(len(header) + job.items_total * row.nbytes, _npy_chunks(database, store, job, name, header, row))
+    return NpyStream(
+        len(header) + job.items_total * row.nbytes, _npy_chunks(database, store, job, name=name, header=header, blank=row)
+    )
 
 
 async def _npy_chunks(
-    database: Database, store: ObjectStore, job: Job, name: str, header: bytes, blank: Array
+    database: Database, store: ObjectStore, job: Job, *, name: str, header: bytes, blank: Array
 ) -> AsyncIterator[bytes]:
     yield header
     next_item = 0

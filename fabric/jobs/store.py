@@ -1,14 +1,12 @@
 """SQL for jobs, subtasks and attempts outside the queue."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, String, cast, func, insert, literal, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY, UUID as PgUuid
+from sqlalchemy import Select, String, Uuid, cast, func, insert, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from fabric.core.errors import NotFound
 from fabric.core.ids import JobId, ModelVersionId, ProviderId, SubtaskId, UserId
@@ -24,7 +22,9 @@ _JOB_COLUMNS = (
     (models.c.name + ":" + cast(model_versions.c.version, String)).label("model"),
     func.clock_timestamp().label("seen_at"),
 )  # fmt: skip
-_JOBS = jobs.join(model_versions, model_versions.c.id == jobs.c.model_version_id).join(models, models.c.id == model_versions.c.model_id)
+_JOBS = jobs.join(model_versions, model_versions.c.id == jobs.c.model_version_id).join(
+    models, models.c.id == model_versions.c.model_id
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,9 @@ async def list_jobs(
     reader: Reader, owner_id: UserId, *, before: JobId | None, limit: int, status: str | None = None
 ) -> list[Job]:
     """This owner's jobs, newest first, older than `before`."""
-    statement = select(*_JOB_COLUMNS).select_from(_JOBS).where(jobs.c.owner_id == owner_id).order_by(jobs.c.id.desc()).limit(limit)
+    statement = (
+        select(*_JOB_COLUMNS).select_from(_JOBS).where(jobs.c.owner_id == owner_id).order_by(jobs.c.id.desc()).limit(limit)
+    )
     if before is not None:
         statement = statement.where(jobs.c.id < before)
     if status is not None:
@@ -126,14 +128,14 @@ async def list_subtasks(reader: Reader, job_id: JobId, *, after_position: int, l
     rows = (await reader.execute(statement)).mappings().all()
     tried: dict[UUID, list[Attempt]] = {}
     columns = (attempts.c.subtask_id, *(attempts.c[name] for name in Attempt.__slots__))
-    wanted = literal([row["id"] for row in rows], ARRAY(PgUuid))
+    wanted = literal([row["id"] for row in rows], ARRAY(Uuid))
     history = select(*columns).where(attempts.c.subtask_id == func.any(wanted)).order_by(attempts.c.subtask_id, attempts.c.fence)
     for row in (await reader.execute(history)).mappings() if rows else ():
         fields = dict(row)
         tried.setdefault(fields.pop("subtask_id"), []).append(
             Attempt(**{**fields, "provider_id": ProviderId.of(fields["provider_id"])})
         )
-    return [_subtask(row, tried.get(row["id"], [])) for row in rows]
+    return [_subtask(dict(row), tried.get(row["id"], [])) for row in rows]
 
 
 async def item_errors(reader: Reader, job_id: JobId) -> list[tuple[int, str, str]]:
@@ -167,16 +169,8 @@ async def set_waiting_reasons(tx: Transaction, reasons: Mapping[JobId, str | Non
     if not reasons:
         return []
     await tx.execute(STATEMENTS["lock_jobs"], {"job_ids": list(reasons)})
-    given = text("SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:reasons AS text[])) AS g(id, reason)").columns(
-        jobs.c.id, jobs.c.waiting_reason
-    )
-    wanted = given.bindparams(ids=list(reasons), reasons=list(reasons.values())).subquery("g")
-    statement = (
-        update(jobs).values(waiting_reason=wanted.c.waiting_reason)
-        .where(jobs.c.id == wanted.c.id, jobs.c.status.in_(sorted(OPEN)))
-        .where(jobs.c.waiting_reason.is_distinct_from(wanted.c.waiting_reason)).returning(jobs.c.id, jobs.c.waiting_reason)
-    )  # fmt: skip
-    changed = (await tx.execute(statement)).all()
+    given = {"job_ids": list(reasons), "reasons": list(reasons.values())}
+    changed = (await tx.execute(STATEMENTS["set_waiting_reasons"], given)).all()
     events = [(JobId.of(row.id), "job.waiting", {"waiting_reason": row.waiting_reason}) for row in changed]
     if events:
         await outbox.record_many(tx, events)

@@ -70,10 +70,14 @@ class ArrayFinder:
         members = await read_npz_index(file.size, lambda offset, length: self._read(file, offset, length))
         member = members[0] if len(members) == 1 else next((m for m in members if m.name == name), None)
         if member is None:
-            raise InvalidInput(f"{file.name!r} holds no array {name!r}; it has {', '.join(sorted(m.name for m in members)) or 'none'}.")
+            raise InvalidInput(
+                f"{file.name!r} holds no array {name!r}; it has {', '.join(sorted(m.name for m in members)) or 'none'}."
+            )
         header = member.header
         if header is not None and not header.fortran:
-            return StoredArray(file.object_key, file.object_offset + member.offset + header.header_bytes, header.dtype, header.shape)
+            return StoredArray(
+                file.object_key, file.object_offset + member.offset + header.header_bytes, header.dtype, header.shape
+            )
         return await self._lay_out(await self._member_array(file, member), f"{member.name}.npy")
 
     async def _member_array(self, file: FileFacts, member: NpzMember) -> "np.ndarray[Any, Any]":
@@ -109,7 +113,9 @@ class ArrayFinder:
 
     async def _read_whole(self, file: FileFacts, offset: int, length: int) -> bytes:
         if length > RELAID_BYTES_MAX:
-            raise InvalidInput(f"{file.name!r} is compressed or in Fortran order, and too large to be laid out anew; use numpy.save.")
+            raise InvalidInput(
+                f"{file.name!r} is compressed or in Fortran order, and too large to be laid out anew; use numpy.save."
+            )
         return await self._read(file, offset, length)
 
     async def _read(self, file: FileFacts, offset: int, length: int) -> bytes:

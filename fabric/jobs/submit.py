@@ -18,7 +18,7 @@ from fabric.marketplace import quotes
 from fabric.marketplace.quotes import Quote
 
 
-async def price_job(reader: Reader, owner_id: UserId, spec: JobSpec, items: int, item_us: float, settings: Settings) -> Quote:
+async def price_job(reader: Reader, owner_id: UserId, spec: JobSpec, *, items: int, item_us: float, settings: Settings) -> Quote:
     """What so many items would cost this user now, from the slots that suit the job.
 
     With no slot on offer the suggested price of a processor core stands in, up to the requestor's own limit.
@@ -44,13 +44,14 @@ async def submit_job(
     """
     if await store.count_open_jobs(tx, owner_id) >= settings.limits.jobs_open_max:
         raise RateLimited(f"You have {settings.limits.jobs_open_max} unfinished jobs; wait for some of them to end.")
-    quote = await price_job(tx, owner_id, spec, resolved.items_total, resolved.item_us, settings)
+    quote = await price_job(tx, owner_id, spec, items=resolved.items_total, item_us=resolved.item_us, settings=settings)
     hold_nanos = spec.budget_nanos if spec.budget_nanos is not None else quote.hold_nanos
     for received in resolved.relaid:
         await files.record_upload(tx, owner_id, received)
     job_id = JobId.new()
     subtasks = count_subtasks(resolved.items_total, resolved.items_per_subtask)
-    await store.insert_job(tx, _values(job_id, owner_id, spec, resolved, subtasks, hold_nanos, request_id), spec.deadline_s)
+    values = _values(job_id, owner_id, spec, resolved, subtasks=subtasks, hold_nanos=hold_nanos, request_id=request_id)
+    await store.insert_job(tx, values, spec.deadline_s)
     await store.insert_subtasks(tx, job_id, resolved.items_total, resolved.items_per_subtask)
     if hold_nanos > 0:
         await ledger.place_hold(tx, owner_id, job_id, hold_nanos)
@@ -61,7 +62,7 @@ async def submit_job(
 
 
 def _values(
-    job_id: JobId, owner_id: UserId, spec: JobSpec, resolved: ResolvedJob, subtasks: int, hold_nanos: int, request_id: str
+    job_id: JobId, owner_id: UserId, spec: JobSpec, resolved: ResolvedJob, *, subtasks: int, hold_nanos: int, request_id: str
 ) -> dict[str, Any]:
     return {
         "id": job_id, "owner_id": owner_id, "model_version_id": resolved.version.id, "request": dict(spec.request),

@@ -6,6 +6,7 @@ crash left behind, so that `start` may follow. `stop` ends the part in an orderl
 
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -23,9 +24,10 @@ from fabric.local.ray_head import HeadConfig
 START_TIMEOUT_S = 120.0
 DEPLOY_TIMEOUT_S = 240.0
 POLL_S = 0.05
-SILENT_S = 20.0  # Serve replaces a dead replica or proxy by itself within seconds; only then is it deployed again
+SILENT_S = 60.0  # Serve replaces a dead replica or proxy by itself within seconds; only then is it deployed again
 PROBE_PERIOD_S = 2.0
 LOG_TAIL_BYTES = 3000
+WATCHED_ACTORS = ("ray::Serve", "ray::HAProxyManager", "ray::ProxyActor")
 
 
 class PartFailed(Exception):
@@ -54,8 +56,12 @@ class Part(ABC):
         """End it and everything that it started."""
 
     def clear(self) -> None:
-        """End what a crash left behind."""
-        end(family(self.marks()))
+        """End what a crash left behind, at once."""
+        end(family(self.marks()), signal_number=signal.SIGKILL)
+
+    def notices(self) -> list[str]:
+        """What ended inside the part since the last call and is replaced by the part itself; one line each."""
+        return []
 
     def marks(self) -> list[Mark]:
         """The processes that lead its families."""
@@ -219,6 +225,7 @@ class RayHeadPart(ChildPart):
         super().__init__("ray-head", "fabric.local.ray_head", [str(config_file)], log=log, environment=environment)
         self._node_file = Path(config.node_file)
         config.write(config_file)
+        self._actors: dict[Mark, str] = {}
         self.generation = 0
         """Grows with each start; the application is deployed for one generation."""
 
@@ -231,6 +238,16 @@ class RayHeadPart(ChildPart):
     def is_ready(self) -> bool:
         """Whether the head has written down its node."""
         return self._node_file.exists()
+
+    def notices(self) -> list[str]:
+        """Serve's actors that ended; its controller starts others."""
+        if self.failure() is not None:
+            self._actors = {}
+            return []
+        present = {m: name for m in family(self.marks()) if (name := process_title(m.pid)).startswith(WATCHED_ACTORS)}
+        ended = [name.removeprefix("ray::") for m, name in self._actors.items() if m not in present]
+        self._actors = present
+        return [f"{name} ended; Ray Serve starts another" for name in ended]
 
     @property
     def node_id(self) -> str:
@@ -267,41 +284,44 @@ class ServePart(ChildPart):
         """Deploy on the present head; returns when the endpoint answers."""
         if self._process is None or self._process.poll() is not None:
             self.prepare()
-        process = self._process
+        process, generation = self._process, self._head.generation
         assert process is not None and process.stdin is not None
-        generation = self._head.generation
         self._before_deploy()
         try:
             process.stdin.write(b"deploy\n")
             process.stdin.close()
         except BrokenPipeError:
             raise PartFailed(f"serve could not be deployed:\n{tail(self.log)}") from None
-        self.wait_until(lambda: process.poll() == 0 and answers(f"{self.url}/livez"), DEPLOY_TIMEOUT_S)
+        self._await_deployment(process, generation)
         self._deployed_generation = generation
         self._last_answer_s = time.monotonic()
 
+    def _await_deployment(self, process: subprocess.Popen[bytes], generation: int) -> None:
+        deadline = time.monotonic() + DEPLOY_TIMEOUT_S
+        while process.poll() is None or not answers(f"{self.url}/livez"):
+            if process.poll():
+                raise PartFailed(f"serve could not be deployed (status {process.poll()}):\n{tail(self.log)}")
+            if self._head.failure() or self._head.generation != generation:
+                raise PartFailed("the Ray head went away meanwhile")  # a driver would wait ten minutes for it
+            if time.monotonic() > deadline:
+                raise PartFailed(f"{self.url} did not answer within {DEPLOY_TIMEOUT_S:.0f} s:\n{tail(self.log)}")
+            if self._stopping.wait(POLL_S):
+                raise PartFailed("serve is being stopped")
+
     def failure(self) -> str | None:
-        """Whether it must be deployed (again): never was, the head is another one, or it has been silent for 20 s."""
-        process = self._process
-        if self._deployed_generation == 0:
-            status = process.poll() if process else None
-            return f"deployment ended with status {status}" if status else None
+        """Whether it must be deployed again: the head is another one, or Serve did not heal by itself."""
         if self._head.failure() is not None:
             self._last_answer_s = time.monotonic()
             return None  # first the head
         if self._deployed_generation != self._head.generation:
-            if process is not None and process.poll():
-                return f"deployment ended with status {process.poll()}"
-            return None if process is not None and process.poll() is None else "is not deployed on the new head"
-        return self._silence()
-
-    def _silence(self) -> str | None:
+            return "must be deployed on the new head"
         now = time.monotonic()
         if now - self._last_probe_s >= PROBE_PERIOD_S:
             self._last_probe_s = now
             if answers(f"{self.url}/livez"):
                 self._last_answer_s = now
-        return "does not answer" if now - self._last_answer_s > SILENT_S else None
+        silent_s = now - self._last_answer_s
+        return f"has not answered for {silent_s:.0f} s" if silent_s > SILENT_S else None
 
 
 class ProviderPart(ChildPart):
@@ -337,6 +357,14 @@ def process_name(pid: int) -> str:
     """The program's name, empty when it has ended."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def process_title(pid: int) -> str:
+    """What the process calls itself (Ray's actors set it), empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
         return ""
 

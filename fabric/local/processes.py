@@ -5,6 +5,7 @@ does not matter; marks of an earlier boot match nothing.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -124,7 +125,7 @@ def marked_with_run(run_id: str) -> list[Mark]:
     return [m for m in found if m.pid != os.getpid()]
 
 
-def end(marks: Iterable[Mark], *, patience_s: float = 5.0, signal_number: int = 15) -> list[Mark]:
+def end(marks: Iterable[Mark], *, patience_s: float = 5.0, signal_number: int = signal.SIGTERM) -> list[Mark]:
     """Ask these processes to end, wait, then kill those that did not; returns what even that could not end."""
     waiting = []
     for one in marks:
@@ -142,7 +143,7 @@ def end(marks: Iterable[Mark], *, patience_s: float = 5.0, signal_number: int = 
         except psutil.NoSuchProcess:
             continue
     _, immortal = psutil.wait_procs(stubborn, timeout=10)
-    return [one for p in immortal if (one := mark(p.pid)) is not None]
+    return [left for p in immortal if (left := mark(p.pid)) is not None]
 
 
 def rotate(log: Path, *, bytes_max: int = LOG_BYTES_MAX, kept: int = LOGS_KEPT) -> bool:

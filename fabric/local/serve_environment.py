@@ -37,6 +37,8 @@ def serve_environment(ports: Ports, folder: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(STREAM_S),  # a reload must not cut streams that are still running
         "RAY_SERVE_PORT_QUARANTINE_S": "60",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # three failures replace a dead HAProxy; 30 s of silence by default
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
         "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "2s",
         "RAY_SERVE_HAPROXY_HEALTH_CHECK_RISE": "1",
     }

@@ -29,12 +29,15 @@ class Supervisor:
         self._tell, self._record, self._logs = tell, record, logs
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._parts: list[Part] = []
 
     def watch(self, parts: Sequence[Part]) -> None:
-        """Begin to watch parts that run."""
+        """Begin to watch parts that run; may be called again for more."""
+        if not self._threads:
+            self._start_thread("housekeeping", self._keep_house)
+        self._parts.extend(parts)
         for part in parts:
             self._start_thread(f"watch-{part.name}", partial(self._watch, part))
-        self._start_thread("housekeeping", self._keep_house)
 
     def stop(self) -> None:
         """Watch no longer. Call it before the parts are stopped."""
@@ -82,5 +85,8 @@ class Supervisor:
     def _keep_house(self) -> None:
         while not self._stopping.wait(HOUSEKEEPING_PERIOD_S):
             self._record()
+            for part in list(self._parts):
+                for notice in part.notices():
+                    self._tell(notice)
             for log in self._logs.glob("*.log"):
                 rotate(log)

@@ -188,20 +188,22 @@ def session(ray: RaySettings, labels: dict[str, str], capabilities: Capabilities
     if not ray.address:
         raise FleetUnavailable("This fabric has no Ray cluster that machines could join.")
     token = ray.token.get_secret_value() if ray.token else None
-    host = ray.address.rpartition(":")[0].strip("[]")
-    wanted = wanted_versions()
+    is_loopback = ray.address.rpartition(":")[0].strip("[]") in {"127.0.0.1", "localhost", "::1"}
+    # Ray compares Python to the patch level by default; what crosses here is bytes, so the minor level is enough.
+    env = {"RAY_AUTH_MODE": "token" if token else "disabled", "RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor"}
+    if is_loopback:
+        env["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for "this node is loopback only"
     return {
-        **wanted,
+        **wanted_versions(),
         "cluster": cluster_fingerprint(ray),
         "ray": {
             "address": ray.address,
             "token": token,
-            # Ray compares Python to the patch level by default; what crosses here is bytes, so the minor level is enough.
-            "env": {"RAY_AUTH_MODE": "token" if token else "disabled", "RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor"},
+            "env": env,
         },
         "labels": labels,
         "resources": granted_resources(capabilities),
-        "node_ip": "127.0.0.1" if host in {"127.0.0.1", "localhost", "::1"} else None,
+        "node_ip": "127.0.0.1" if is_loopback else None,
         "ports": provider_ports(ray.provider_ports_start),
         "heartbeat_s": HEARTBEAT_S,
     }

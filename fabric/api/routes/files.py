@@ -137,13 +137,12 @@ router.add_api_route("/{file_id}/content", download, methods=["HEAD"], include_i
 
 
 async def _incoming(request: Request, name: str, services: Services) -> AsyncIterator[FileStart | bytes]:
-    limits = services.settings.limits
     if not is_multipart(request):
         yield FileStart(name, media_type_of(request.headers.get("Content-Type")))
-        async for chunk in body_chunks(request, limits.upload_bytes_max):
+        async for chunk in body_chunks(request):
             yield chunk
         return
-    async for item in parts(request, size_max=limits.upload_bytes_max, parts_max=limits.files_per_upload_max):
+    async for item in parts(request, parts_max=services.settings.limits.files_per_upload_max):
         if not isinstance(item, PartStart):
             yield item
         elif item.filename is None:

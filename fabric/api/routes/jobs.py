@@ -1,7 +1,8 @@
 """/api/v1/jobs: submit, read, list, follow, fetch, cancel."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request
@@ -25,6 +26,7 @@ from fabric.wiring import Services
 
 WAIT_S_MAX = 55  # below the time-outs of clients and proxies
 HEARTBEAT_S = 15.0
+RECONNECT_MS = 2000
 ERRORS_SHOWN_MAX = 100
 PARTS_MEDIA_TYPE = "application/vnd.fabric.parts"
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -138,7 +140,8 @@ async def follow(
         job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
     nothing_more = is_finished(job.status) and last_event_id >= job.event_seq
     stream = _event_stream(hub, job.id, last_event_id, nothing_more=nothing_more)
-    return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
+    opening = await anext(stream)  # one watcher too many is refused here, before the answer has begun
+    return StreamingResponse(_after(opening, stream), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 @router.post("/{job_id}/cancel", response_model=JobOut)
@@ -171,11 +174,10 @@ async def _wait_for_end(services: Services, hub: EventHub, owner_id: UserId, job
             seq = events[-1].seq if events else seq
 
 
-async def _event_stream(hub: EventHub, job_id: JobId, seq: int, *, nothing_more: bool) -> AsyncIterator[str]:
-    if nothing_more:
-        return
+async def _event_stream(hub: EventHub, job_id: JobId, seq: int, *, nothing_more: bool) -> AsyncGenerator[str, None]:
     with hub.watching():
-        while True:
+        yield f"retry: {RECONNECT_MS}\n\n"
+        while not nothing_more:
             events = await hub.wait(job_id, seq, HEARTBEAT_S)
             if not events:
                 yield ": still here\n\n"
@@ -184,6 +186,13 @@ async def _event_stream(hub: EventHub, job_id: JobId, seq: int, *, nothing_more:
                 seq = event.seq
                 if event.is_ending:
                     return
+
+
+async def _after(opening: str, stream: AsyncGenerator[str, None]) -> AsyncIterator[str]:
+    async with aclosing(stream):
+        yield opening
+        async for chunk in stream:
+            yield chunk
 
 
 def _sse(event: Event) -> str:

@@ -151,7 +151,7 @@ async def _read_form(request: Request, services: Services, file: IO[bytes]) -> _
     form = _Form(file)
     part: PartStart | None = None
     has_file = False
-    async for item in parts(request, size_max=limits.model_bytes_max + limits.body_bytes_max, parts_max=PARTS_MAX):
+    async for item in parts(request, parts_max=PARTS_MAX):
         if isinstance(item, PartStart):
             part = item
             if part.field not in {"name", "card", "file"} or part.field in form.fields or (part.field == "file" and has_file):

@@ -1,8 +1,7 @@
 """Pages, problems and the fields every resource has.
 
-    class JobOut(Body): ...                      every body derives from Body: unknown fields of requests are refused
-    price: Money = Money.of(nanos)
-    response_model=Page[JobOut]                  {"data": […], "next_cursor": …}; see api/pagination.py
+Every body derives from Body, so unknown fields of requests are refused; amounts are `Money.of(nanos)`, times `Moment`, and lists
+`Page[JobOut]`, which reads {"data": […], "next_cursor": …} (see api/pagination.py).
 """
 
 from datetime import UTC, datetime

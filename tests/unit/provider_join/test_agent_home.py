@@ -51,7 +51,14 @@ def test_a_command_line_that_cannot_be_right_is_refused(arguments, monkeypatch):
 
 
 def test_what_runs_strangers_models_sees_none_of_the_owners_settings(tmp_path, monkeypatch):
-    for name in ("FABRIC_JOIN_TOKEN", "FABRIC_DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "RAY_ADDRESS", "RAY_AUTH_TOKEN", "SSH_AUTH_SOCK"):
+    for name in (
+        "FABRIC_JOIN_TOKEN",
+        "FABRIC_DATABASE_URL",
+        "AWS_SECRET_ACCESS_KEY",
+        "RAY_ADDRESS",
+        "RAY_AUTH_TOKEN",
+        "SSH_AUTH_SOCK",
+    ):
         monkeypatch.setenv(name, "secret")
     home = Home(tmp_path)
     environment = clean_environment(home, tmp_path / "t", {"RAY_AUTH_MODE": "token", "LD_PRELOAD": "evil.so"})

@@ -1,0 +1,272 @@
+"""Bodies of /api/v1/providers, including the capability report."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
+
+from fabric.api.schemas.common import Body, Moment, Money
+from fabric.core.money import usd_nanos
+from fabric.providers import enroll, presence, store
+from fabric.providers.capabilities import Capabilities, SlotReport
+
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Price = Annotated[str, Field(max_length=40, description='Decimal USD per hour, such as "0.02".')]
+
+
+class JoinTokenIn(Body):
+    """A token to make."""
+
+    label: Text
+    """For you, to tell it from others."""
+    uses_max: int = 1
+    """So many machines may join with it."""
+    expires_s: int = 3600
+    """It is good for so long."""
+
+
+class JoinTokenOut(Body):
+    """A token that lets machines join; the secret itself is not kept."""
+
+    id: str
+    label: str
+    hint: str
+    """How it begins."""
+    uses_max: int
+    uses: int
+    expires_at: Moment
+    revoked_at: Moment | None
+    created_at: Moment
+
+    @classmethod
+    def of(cls, token: store.JoinToken) -> Self:
+        """Show a token."""
+        return cls(
+            id=str(token.id), label=token.label, hint=token.hint, uses_max=token.uses_max, uses=token.uses,
+            expires_at=token.expires_at, revoked_at=token.revoked_at, created_at=token.created_at,
+        )  # fmt: skip
+
+
+class NewJoinTokenOut(JoinTokenOut):
+    """A fresh token, with its secret."""
+
+    token: str
+    """Shown this once."""
+
+
+class SlotIn(Body):
+    """One slot that a machine reports."""
+
+    slot: int
+    resource: Text
+    accelerator: Text
+    device: Text
+    execution_provider: Text
+    threads: int
+    memory_gib: float
+    benchmark_runs_per_s: float
+
+
+class CapabilitiesIn(Body):
+    """What a machine says it has."""
+
+    cpu: Text
+    cpu_cores: Annotated[int, Field(ge=1, le=65_536)]
+    memory_gib: float
+    onnxruntime_version: Text
+    execution_providers: Annotated[list[Text], Field(max_length=64)]
+    slots: Annotated[list[SlotIn], Field(max_length=1024)]
+
+    def report(self) -> Capabilities:
+        """The same as a value of the domain, not yet checked."""
+        return Capabilities(
+            self.cpu, self.cpu_cores, self.memory_gib, self.onnxruntime_version, tuple(self.execution_providers),
+            tuple(SlotReport(**slot.model_dump()) for slot in self.slots),
+        )  # fmt: skip
+
+
+class SessionIn(Body):
+    """What an agent says when it comes (back)."""
+
+    name: Text
+    region: Text = "unknown"
+    platform: Text
+    agent_version: Text
+    fabric_version: Text
+    ray_version: Text
+    python_version: Text
+    capabilities: CapabilitiesIn
+    price_usd_per_hour: Price | None = None
+    """Of every slot; null: suggested at enrolment, unchanged later."""
+
+    def application(self, address: str | None) -> enroll.Application:
+        """The same as a value of the domain.
+
+        Raises:
+            Invalid: the price is no amount.
+        """
+        return enroll.Application(
+            self.name, self.platform, self.region,
+            enroll.Versions(self.fabric_version, self.ray_version, self.python_version, self.agent_version),
+            self.capabilities.report(), _nanos(self.price_usd_per_hour), address,
+        )  # fmt: skip
+
+
+class EnrollIn(SessionIn):
+    """A machine's first registration."""
+
+    token: Text
+
+
+class RayOut(Body):
+    """How to reach the Ray cluster."""
+
+    address: str
+    token: str | None
+    env: dict[str, str]
+
+
+class SessionOut(Body):
+    """All that an agent needs to start its Ray node, exactly as granted."""
+
+    fabric_version: str
+    ray_version: str
+    python_version: str
+    cluster: str
+    """Changes when another Ray cluster takes over."""
+    ray: RayOut
+    labels: dict[str, str]
+    resources: dict[str, int]
+    node_ip: str | None
+    """null: the address that reaches the cluster."""
+    ports: dict[str, int] | None
+    """null: any free ones."""
+    heartbeat_s: float
+
+
+class EnrolledOut(Body):
+    """The answer to an enrolment."""
+
+    provider_id: str
+    credential: str
+    """The machine's own, shown this once."""
+    session: SessionOut
+
+
+class SlotStateIn(Body):
+    """How one slot is now."""
+
+    slot: int
+    state: Text
+
+
+class HeartbeatIn(Body):
+    """A sign of life. There is no field for a bill."""
+
+    ray_node_id: Annotated[str, Field(pattern="^[0-9a-f]{56}$")] | None
+    state: Literal["starting", "running", "draining", "left"]
+    slots: list[SlotStateIn] = Field(default_factory=list, max_length=64)
+    metrics: dict[Text, float] = Field(default_factory=dict, max_length=32)
+
+    def report(self) -> presence.Report:
+        """The same as a value of the domain."""
+        return presence.Report(self.ray_node_id, self.state, [slot.model_dump() for slot in self.slots], self.metrics)
+
+
+class OrdersOut(Body):
+    """What a machine shall do next."""
+
+    desired: Literal["run", "pause", "drain", "leave"]
+    orders_outstanding: int
+    heartbeat_s: float
+    cluster: str
+
+    @classmethod
+    def of(cls, orders: presence.Orders, cluster: str) -> Self:
+        """Tell a machine."""
+        return cls(
+            desired=orders.desired,
+            orders_outstanding=orders.orders_outstanding,
+            heartbeat_s=presence.HEARTBEAT_S,
+            cluster=cluster,
+        )
+
+
+class SlotChangeIn(Body):
+    """What to change of one slot."""
+
+    slot: int
+    price_usd_per_hour: Price | None = None
+    enabled: bool | None = None
+
+
+class ProviderChangeIn(Body):
+    """What to change of a machine; what is left out stays."""
+
+    name: Text | None = None
+    state: Literal["paused", "online"] | None = None
+    price_usd_per_hour: Price | None = None
+    """Of every slot."""
+    slots: list[SlotChangeIn] = Field(default_factory=list, max_length=64)
+
+    def changes(self) -> presence.Changes:
+        """The same as a value of the domain.
+
+        Raises:
+            Invalid: a price is no amount.
+        """
+        slots = tuple((slot.slot, _nanos(slot.price_usd_per_hour), slot.enabled) for slot in self.slots)
+        return presence.Changes(self.name, self.state, _nanos(self.price_usd_per_hour), slots)
+
+
+class SlotOut(Body):
+    """One slot of a machine."""
+
+    slot: int
+    accelerator: str
+    device: str
+    execution_provider: str
+    threads: int
+    memory_gib: float
+    benchmark_runs_per_s: float
+    price_per_hour: Money
+    enabled: bool
+
+
+class ProviderOut(Body):
+    """A machine of yours."""
+
+    id: str
+    name: str
+    status: Literal["enrolled", "online", "paused", "draining", "offline"]
+    region: str
+    agent_version: str
+    capabilities: dict[str, Any]
+    agent_state: dict[str, Any]
+    """The last heartbeat's report."""
+    slots: list[SlotOut]
+    last_heartbeat_at: Moment | None
+    created_at: Moment
+
+    @classmethod
+    def of(cls, machine: store.Provider) -> Self:
+        """Show a machine to its owner."""
+        slots = [
+            SlotOut(
+                slot=s.slot, accelerator=s.accelerator, device=s.device, execution_provider=s.execution_provider,
+                threads=s.threads, memory_gib=s.memory_gib, benchmark_runs_per_s=s.benchmark_runs_per_s,
+                price_per_hour=Money.of(s.rate_nanos_per_hour), enabled=s.enabled,
+            )
+            for s in machine.slots
+        ]  # fmt: skip
+        return cls.model_validate(
+            {
+                "id": str(machine.id), "name": machine.name, "status": machine.status,
+                "region": machine.labels.get("fabric.region", "unknown"), "agent_version": machine.agent_version,
+                "capabilities": machine.capabilities, "agent_state": machine.agent_state, "slots": slots,
+                "last_heartbeat_at": machine.last_heartbeat_at, "created_at": machine.created_at,
+            }
+        )  # fmt: skip
+
+
+def _nanos(price: str | None) -> int | None:
+    return None if price is None else usd_nanos(price)
