@@ -7,13 +7,16 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
-from rich.console import Console
+try:
+    from rich.console import Console
 
-from provider_join import benchmark, doctor, hardware
-from provider_join.api import ControlPlane, Refused, Unreachable
-from provider_join.config import EXIT_REFUSED, Home, Options, Stop, read_options
-from provider_join.ray_node import end_orphans
-from provider_join.stay import BACK_OFF_MAX_S, Member, Stay
+    from provider_join import benchmark, doctor, hardware
+    from provider_join.api import ControlPlane, Refused, Unreachable
+    from provider_join.config import EXIT_REFUSED, Home, Options, Stop, read_options
+    from provider_join.ray_node import end_orphans
+    from provider_join.stay import BACK_OFF_MAX_S, Member, Stay
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"provider-join needs the package {missing.name}: pip install 'onnx-fabric[provider]'") from None
 
 Result = TypeVar("Result")
 DISTRIBUTION = "onnx-fabric"
@@ -90,11 +93,12 @@ def describe_machine(options: Options) -> dict[str, Any]:
 
 def _join(control: ControlPlane, options: Options, home: Home, application: dict[str, Any]) -> tuple[Member, dict[str, Any]]:
     """Come back with the credential of an earlier enrolment, or enrol with the token."""
+    later = {**application, "price_usd_per_hour": None}  # a price changed meanwhile must outlive the loss of a node
     if known := home.credential():
         try:
             session = _patiently(lambda: control.session(known, application))
             say(f"rejoined {control.url} as {known.provider_id}")
-            return Member(known, application), session
+            return Member(known, later), session
         except Refused as refusal:
             if not options.token:
                 raise Stop(
@@ -109,7 +113,7 @@ def _join(control: ControlPlane, options: Options, home: Home, application: dict
         raise Stop(f"{control.url} does not let this machine in: {refusal}", EXIT_REFUSED) from None
     home.keep(credential)
     say(f"joined {control.url} as {credential.provider_id}")
-    return Member(credential, application), session
+    return Member(credential, later), session
 
 
 def _patiently(act: Callable[[], Result]) -> Result:

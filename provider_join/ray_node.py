@@ -12,11 +12,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
@@ -43,7 +45,7 @@ PASSED_ON = {
 }  # fmt: skip
 
 Message = tuple[str, "RayNode | None", Any]
-"""What comes into the agent's inbox: (ready, failed, ended or signal; the node; a detail)."""
+"""What comes into the agent's inbox: (ready, note, failed, ended or signal; the node; a detail)."""
 
 
 def clean_environment(home: Home, scratch: Path, session_env: dict[str, str]) -> dict[str, str]:
@@ -196,12 +198,28 @@ def _end_when_closed(stdin: IO[str]) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _start(order: dict[str, Any]) -> Any:
+def _free(ports: dict[str, int]) -> bool:
+    """Whether nobody here listens on any of these ports."""
+    for name, port in ports.items():
+        if not name.startswith("worker"):
+            with socket.socket() as listener:
+                try:
+                    listener.bind(("", port))
+                except OSError:
+                    return False
+    return True
+
+
+def _start(order: dict[str, Any], tell: Callable[[str, str], None]) -> Any:
     from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
     from ray._private.node import Node
     from ray._private.parameter import RayParams
 
-    ports = dict.fromkeys(PORT_OPTIONS, 0) | {"worker_min": None, "worker_max": None} | (order["ports"] or {})
+    granted = order["ports"] or {}
+    if not _free(granted):
+        tell("note", "the ports that the fabric granted are taken; using free ones, which a firewall may not let through")
+        granted = {}
+    ports = dict.fromkeys(PORT_OPTIONS, 0) | {"worker_min": None, "worker_max": None} | granted
     ensure_token_if_auth_enabled(None, create_token_if_missing=False)
     parameters = RayParams(
         gcs_address=order["address"], node_ip_address=order["node_ip"], num_cpus=0, num_gpus=0, resources=order["resources"],
@@ -243,7 +261,7 @@ def _main() -> None:
     threading.Thread(target=_end_when_closed, args=(sys.stdin,), daemon=True).start()
     node = None
     try:
-        node = _start(order)
+        node = _start(order, tell)
         signal.signal(signal.SIGTERM, end)  # importing Ray may have taken it
         tell("ready", node.node_id)
         while not (dead := node.dead_processes()):

@@ -112,6 +112,8 @@ class Stay:
                 self._guarded(lambda: self._control.drain(self._me.credential))
         elif node is not self._node or self._node is None:
             return  # the last words of a node that was stopped
+        elif event == "note":
+            self._say(str(detail))
         elif event == "ready":
             self._node.node_id = str(detail)
             self._node_since = time.monotonic()

@@ -1,9 +1,9 @@
 """Builds the FastAPI app: routes, middleware, error handlers.
 
-    app = create_app(lambda: wiring.build(load_settings()))
+    def build_app() -> FastAPI:                      # serve.ingress(build_app): an app with routers cannot be pickled, so
+        return create_app(lambda: wiring.build(load_settings()))     # Ray Serve gets the function and calls it in the replica
 
-The app itself holds nothing that is alive, so Ray Serve can copy it into a replica; services, the event hub and the request
-counts are made when it starts there, on the replica's own loop, and closed when it stops.
+Services, the event hub and the request counts are made when the app starts, on the replica's own loop, and closed when it stops.
 """
 
 import importlib

@@ -44,7 +44,7 @@ def configure_logging(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=_StandardError,
         cache_logger_on_first_use=False,
     )
 
@@ -73,6 +73,18 @@ def exposition(facts: Iterable[tuple[Fact, Mapping[str, float]]]) -> bytes:
     families = CollectorRegistry()
     families.register(cast(Any, _Facts(list(facts))))
     return generate_latest(REGISTRY) + generate_latest(families)
+
+
+class _StandardError:
+    """Writes to whatever is standard error at that moment; Ray and tests replace it."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+
+    debug = info = warning = error = critical = exception = msg
 
 
 class _Facts:

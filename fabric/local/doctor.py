@@ -26,7 +26,6 @@ from fabric.local.listeners import Listener, find_listeners, knock_at_all
 from fabric.local.parts import answers
 from fabric.local.postgres import binaries
 from fabric.local.processes import family
-from fabric.wiring import build
 
 RAY_VERSION = "2.60.0"
 PYTHON_MIN = (3, 11)
@@ -133,6 +132,7 @@ def running_parts(home: Home, url: str) -> Iterator[Record]:
 async def _services(settings: Settings) -> list[Record]:
     """Database, schema, storage and books."""
     from fabric.local.audit import read_books
+    from fabric.wiring import build
 
     try:
         services = build(settings)
@@ -163,7 +163,7 @@ async def _services(settings: Settings) -> list[Record]:
 
 def exposure(home: Home, settings: Settings) -> Iterator[Record]:
     """Each listener of this fabric's processes: who reaches it, and what it says to strangers."""
-    families = {name: family(marks) for name, marks in orphans.recorded(home).items() if marks and name != "up"}
+    families = {name: family(marks) for name, marks in orphans.recorded(home).items() if marks}
     listeners = find_listeners(families)
     for listener, knock in knock_at_all(listeners).items():
         yield judge(listener, knock.is_closed, knock.said, public_ports=_public_ports(home, settings))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fabric.local.assembly import TEMP_PARENT, TEMP_PREFIX
 from fabric.local.home import Home
-from fabric.local.processes import Mark, boot_id, end, family, mark, marked_with_run
+from fabric.local.processes import Mark, boot_id, end, family, marked_with_run
 
 STATE = "processes"
 POSTGRES = "postgres"
@@ -85,10 +85,3 @@ def _end_postgres(marks: Sequence[Mark]) -> int:
     end([m for m in marks[:1] if m.is_alive()], patience_s=POSTGRES_PATIENCE_S, signal_number=signal.SIGINT)
     end(family(marks))
     return len(members)
-
-
-def own_mark() -> Mark:
-    """The mark of this very process."""
-    found = mark(os.getpid())
-    assert found is not None, "we are running"
-    return found

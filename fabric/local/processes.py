@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ import psutil
 LOG_BYTES_MAX = 16 * 1024 * 1024
 LOGS_KEPT = 3
 RUN_VARIABLE = "FABRIC_RUN"
+KILL_TIMEOUT_S = 10.0
+POLL_S = 0.02
 
 # What children may see of our environment. Secrets reach them by files of mode 0600 only.
 PASSED_ON = (
@@ -126,24 +129,33 @@ def marked_with_run(run_id: str) -> list[Mark]:
 
 
 def end(marks: Iterable[Mark], *, patience_s: float = 5.0, signal_number: int = signal.SIGTERM) -> list[Mark]:
-    """Ask these processes to end, wait, then kill those that did not; returns what even that could not end."""
-    waiting = []
-    for one in marks:
-        try:
-            process = psutil.Process(one.pid)
-            if one.is_alive():
-                process.send_signal(signal_number)
-                waiting.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    _, stubborn = psutil.wait_procs(waiting, timeout=patience_s)
-    for process in stubborn:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    _, immortal = psutil.wait_procs(stubborn, timeout=10)
-    return [left for p in immortal if (left := mark(p.pid)) is not None]
+    """Ask these processes to end, wait, then kill those that did not; returns what even that could not end.
+
+    Children of ours stay zombies until whoever started them waits for them; nobody else's exit status is taken away here.
+    """
+    asked = [one for one in marks if _send(one, signal_number)]
+    stubborn = _wait_for(asked, patience_s)
+    for one in stubborn:
+        _send(one, signal.SIGKILL)
+    return _wait_for(stubborn, KILL_TIMEOUT_S)
+
+
+def _send(one: Mark, signal_number: int) -> bool:
+    if not one.is_alive():
+        return False
+    try:
+        os.kill(one.pid, signal_number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_for(marks: list[Mark], timeout_s: float) -> list[Mark]:
+    """Those that still run after so long."""
+    deadline = time.monotonic() + timeout_s
+    while (left := [one for one in marks if one.is_alive()]) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return left
 
 
 def rotate(log: Path, *, bytes_max: int = LOG_BYTES_MAX, kept: int = LOGS_KEPT) -> bool:

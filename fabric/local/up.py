@@ -296,7 +296,7 @@ class LocalFabric:
 
     def _record(self) -> None:
         with self._recording:
-            marks = {"up": [orphans.own_mark()], **{part.name: part.marks() for part in list(self._parts)}}
+            marks = {part.name: part.marks() for part in list(self._parts)}
             orphans.record(self.home, run_id=self.assembly.run_id, temp_dirs=self.assembly.temp_dirs, parts=marks)
 
     def _timed(self, what: str, act: Callable[[], Result]) -> Result:

@@ -9,9 +9,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 
-from fabric.core.errors import FabricError, Forbidden, Invalid, RangeNotSatisfiable, TooLarge
+from fabric.core.errors import FabricError, Forbidden, Invalid, Malformed, RangeNotSatisfiable, TooLarge
 from fabric.core.settings import load_settings
 from fabric.storage import open_store
 from fabric.storage.base import CHUNK_BYTES
@@ -149,7 +149,9 @@ async def _body_of(request: web.Request) -> AsyncIterator[bytes]:
             async with asyncio.timeout(IDLE_S):
                 chunk = await request.content.read(CHUNK_BYTES)
         except TimeoutError:
-            raise Invalid(f"nothing came for {IDLE_S:.0f} s") from None
+            raise Malformed(f"nothing came for {IDLE_S:.0f} s") from None
+        except (ConnectionError, ClientPayloadError):
+            raise Malformed("the upload ended before it was complete") from None
         if not chunk:
             return
         yield chunk

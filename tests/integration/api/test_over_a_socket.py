@@ -1,13 +1,13 @@
-"""Through uvicorn and a real socket: probes, metrics, streams, and the app as Ray Serve copies it."""
+"""Through uvicorn and a real socket: probes, metrics and streams."""
 
 import asyncio
-import pickle
 
 import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
 from fabric import wiring
 from fabric.api.app import create_app
@@ -43,16 +43,26 @@ async def test_probes_answer_and_the_documentation_is_there(browser):
     assert (await browser.get("/openapi.json")).json()["info"]["title"] == "Fabric"
 
 
-async def test_a_fabric_without_its_database_is_alive_but_not_ready_and_still_counts(browser, app, app_url):
-    await browser.get("/livez")
-    app.state.services.database.__init__(app_url.replace("/?", "0/?").replace(".s.", "x") + "&port=1")
-    away = await browser.get("/readyz")
-    assert (away.status_code, away.json()["code"]) == (503, "database_unavailable")
-    assert int(away.headers["retry-after"]) >= 1
-    assert (await browser.get("/livez")).status_code == 200
-    counted = metrics_of(await browser.get("/metrics"))
+async def test_a_fabric_without_its_database_is_alive_but_not_ready_and_still_counts(settings):
+    nowhere = settings.database.model_copy(update={"app_url": SecretStr("postgresql://nobody@127.0.0.1:1/nothing")})
+    lonely = settings.model_copy(update={"database": nowhere})
+    async with started(create_app(lambda: wiring.build(lonely))) as app, client_of(app) as client:
+        assert (await client.get("/livez")).status_code == 200
+        away = await client.get("/readyz")
+        assert (away.status_code, away.json()["code"]) == (503, "database_unavailable")
+        assert int(away.headers["retry-after"]) >= 1
+        counted = metrics_of(await client.get("/metrics"))
     assert counted["fabric_http_requests_total", "GET", "/livez", "200"] >= 1
     assert ("fabric_ledger_trial_balance_nanos",) not in counted
+
+
+async def test_a_fabric_without_its_storage_is_not_ready_and_says_no_path(settings):
+    broken = settings.model_copy(update={"home": settings.home / "file" / "x"})
+    (settings.home / "file").write_text("no folder")
+    async with started(create_app(lambda: wiring.build(broken))) as app, client_of(app) as client:
+        away = await client.get("/readyz")
+    assert (away.status_code, away.json()["code"]) == (503, "storage_unavailable")
+    assert str(settings.home) not in away.text
 
 
 async def test_metrics_tell_of_requests_jobs_machines_and_books(browser):
@@ -74,6 +84,14 @@ async def test_metrics_tell_of_requests_jobs_machines_and_books(browser):
     assert after["fabric_event_watchers",] == 0
 
 
+async def assert_pieces(url, first_was_read):
+    async with httpx.AsyncClient(trust_env=False) as client, client.stream("GET", f"{url}/pieces") as response:
+        lines = response.aiter_lines()
+        assert await anext(lines) == "one"
+        first_was_read.set()
+        assert await anext(lines) == "two"
+
+
 async def test_a_stream_is_passed_on_piece_by_piece(settings):
     # Given a route whose second piece is sent only when the first has been read
     first_was_read = asyncio.Event()
@@ -86,11 +104,7 @@ async def test_a_stream_is_passed_on_piece_by_piece(settings):
 
     router.add_api_route("/pieces", lambda: StreamingResponse(pieces()), methods=["GET"])
     async with started(create_app(lambda: wiring.build(settings), routes=[router])) as app, serving(app) as url:
-        async with httpx.AsyncClient(trust_env=False) as client, client.stream("GET", f"{url}/pieces") as response:
-            lines = response.aiter_lines()
-            assert await anext(lines) == "one"
-            first_was_read.set()
-            assert await anext(lines) == "two"
+        await assert_pieces(url, first_was_read)
 
 
 async def test_an_event_reaches_a_waiting_request(settings, a_told_job):
@@ -109,11 +123,3 @@ async def test_an_event_reaches_a_waiting_request(settings, a_told_job):
         async with app.state.services.database.transaction() as tx:
             await outbox.record(tx, a_told_job, "job.queued", {})
         assert (await waiting).json() == ["job.queued"]
-
-
-def test_an_app_can_be_copied_into_a_replica(settings):
-    import cloudpickle
-
-    copied = pickle.loads(cloudpickle.dumps(create_app(lambda: wiring.build(settings))))
-    assert copied.title == "Fabric"
-    assert len(copied.routes) == len(create_app(lambda: wiring.build(settings)).routes)

@@ -1,6 +1,7 @@
 """What every request meets: ids, problems, limits."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -172,3 +173,24 @@ async def test_a_caller_that_asks_too_often_is_told_to_wait_and_others_are_not(a
 async def test_callers_without_a_credential_are_counted_by_address(api):
     answers = await asyncio.gather(*(api.get("/anonymous") for _ in range(4)))
     assert sorted(a.status_code for a in answers) == [200, 200, 200, 429]
+
+
+async def test_each_request_leaves_one_line_with_its_id_and_no_secret(settings, capsys):
+    talkative = settings.model_copy(update={"log_level": "info"})
+    async with started(create_app(lambda: wiring.build(talkative), routes=[auth.router, router])) as app, client_of(app) as client:
+        account = {"email": "ada@example.com", "password": "hunter2 hunter2"}
+        registered = await client.post("/api/v1/auth/register?secret=hunter2", json=account, headers={"X-Request-Id": "one"})
+        headers = {"Authorization": f"Bearer {registered.json()['access_token']}", "X-Request-Id": "two"}
+        await client.get("/mine", headers=headers)
+        await client.get("/broken", headers={"X-Request-Id": "three"})
+        await client.get("/livez")
+    said = capsys.readouterr().err
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [(line["event"], line["request_id"]) for line in lines] == [
+        ("request", "one"), ("request", "two"), ("request_failed", "three"), ("request", "three"),
+    ]  # fmt: skip
+    assert [line.get("status") for line in lines] == [201, 200, None, 500]
+    assert lines[1]["user_id"].startswith("usr_")
+    assert "ZeroDivisionError" in lines[2]["exception"]
+    for secret in ("hunter2 hunter2", "secret=", headers["Authorization"]):
+        assert secret not in said

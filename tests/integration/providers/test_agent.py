@@ -143,6 +143,25 @@ async def test_a_machine_outlives_a_restart_of_the_head(control_plane: ControlPl
     assert seen["node_id"] == node["node_id"]
 
 
+async def test_a_machine_follows_the_fabric_to_another_ray_cluster(control_plane: ControlPlane, ray_head: RayHead):
+    agent = control_plane.start_agent(await control_plane.token())
+    (machine,) = await control_plane.online()
+    other = RayHead()
+    try:
+        await asyncio.to_thread(other.start)
+        control_plane.move_to(other)
+
+        async def is_there() -> bool:
+            return machine["id"] in await nodes_of(other)
+
+        await eventually(is_there, agent.said)
+        await gone(ray_head, machine["id"])
+        agent.signal(signal.SIGTERM)
+        assert await agent.ended() == 0
+    finally:
+        other.close()
+
+
 async def test_nothing_of_a_killed_agent_survives(control_plane: ControlPlane, ray_head: RayHead):
     agent = control_plane.start_agent(await control_plane.token())
     (machine,) = await control_plane.online()

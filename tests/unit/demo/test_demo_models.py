@@ -3,7 +3,7 @@ import onnx
 import pytest
 
 from fabric.codecs.base import Payload
-from fabric.codecs.registry import codec_named, complete_card_inputs
+from fabric.codecs.registry import codec_named
 from fabric.demo import digits, squeezenet
 
 
@@ -35,7 +35,7 @@ def test_squeezenet_does_not_care_how_it_is_batched(network):
 def test_the_squeezenet_card_gives_what_the_local_run_scales():
     items = squeezenet.images(2)
     spec = {"dtype": "float32", "shape": [None, 3, squeezenet.SIDE, squeezenet.SIDE]}
-    entry = complete_card_inputs(squeezenet.CARD, {"image": spec})["image"]
+    entry = codec_named("tensor").complete_entry(squeezenet.CARD["inputs"]["image"], spec)
     out = np.empty(items.shape, np.float32)
     codec_named("tensor").decoder(entry, spec).decode(Payload(2, items.tobytes(), "uint8", items.shape[1:]), 0, 2, out)
     np.testing.assert_allclose(out, squeezenet.scaled(items), atol=1e-6)
@@ -53,7 +53,7 @@ def test_the_digits_classifier_reads_what_it_has_never_seen():
 def test_the_digits_card_gives_what_the_local_run_reads():
     trained = digits.train()
     spec = {"dtype": "float32", "shape": [None, 64]}
-    entry = complete_card_inputs(trained.card, {"image": spec})["image"]
+    entry = codec_named("image").complete_entry(trained.card["inputs"]["image"], spec)
     files = trained.images_png[:3]
     out = np.empty((3, 64), np.float32)
     decoder = codec_named("image").decoder(entry, spec)

@@ -47,7 +47,7 @@ def test_a_process_that_got_the_pid_of_ours_is_not_ours(parent):
 
 
 def test_ending_a_family_leaves_nobody(parent):
-    process, child = parent
+    process, _ = parent
     members = family([mark(process.pid)])
     assert end(members) == []
     assert not any(m.is_alive() for m in members)
@@ -55,7 +55,9 @@ def test_ending_a_family_leaves_nobody(parent):
 
 def test_a_run_is_known_by_its_random_id():
     environment = {**os.environ, RUN_VARIABLE: "0123456789abcdef"}
-    process = subprocess.Popen([sys.executable, "-c", f"print(1, flush=True); {SLEEPER}"], env=environment, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"print(1, flush=True); {SLEEPER}"], env=environment, stdout=subprocess.PIPE
+    )
     try:
         process.stdout.readline()
         assert [m.pid for m in marked_with_run("0123456789abcdef")] == [process.pid]
@@ -72,10 +74,10 @@ def test_what_a_killed_run_left_is_ended_and_nothing_else(tmp_path, parent):
     process, child = parent
     bystander = subprocess.Popen([sys.executable, "-c", SLEEPER], start_new_session=True)
     try:
-        record(home, run_id="f" * 32, temp_dirs=[], parts={"objects": [mark(process.pid)], "up": [Mark(bystander.pid, 1)]})
+        record(home, run_id="f" * 32, temp_dirs=[], parts={"objects": [mark(process.pid)], "serve": [Mark(bystander.pid, 1)]})
         assert recorded(home)["objects"] == [mark(process.pid)]
         assert end_orphans(home) == {"objects": 2}
-        assert process.wait(10) != 0
+        assert process.wait(10) == -15
         assert mark(child) is None
         assert bystander.poll() is None
         assert end_orphans(home) == {}

@@ -3,8 +3,8 @@
 -- release_hold. Frozen: a later change is a later migration.
 --
 -- Lock order, so that flows cannot deadlock: accounts by name ("job:" < "platform:" < "provider:" < "requestor:"), then transactions.
--- Functions that run for each capture look rows up by index whatever the statistics say: a plan that was made while the tables were
--- small, and kept by a long-lived connection, would otherwise read all of history for each batch.
+-- Functions that run for each capture look rows up one by one, by index, whatever the statistics say (enable_seqscan, LATERAL … OFFSET
+-- 0): a plan that was made while the tables were small, and kept by a long-lived connection, would otherwise read all of history.
 
 CREATE SCHEMA ledger;
 REVOKE ALL ON SCHEMA ledger FROM PUBLIC;
@@ -353,26 +353,29 @@ CREATE TYPE ledger.capture_line AS (
 -- taken apart so that no product can overflow.
 CREATE FUNCTION ledger.judge_captures(_subtasks uuid[], _jobs uuid[], _providers uuid[], _gross bigint[], _bps int[])
 RETURNS ledger.capture_line[] LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_seqscan = off AS $$
 BEGIN
   RETURN (
   WITH given AS (
          SELECT * FROM unnest(_subtasks, _jobs, _providers, _gross, _bps)
                 WITH ORDINALITY AS g(subtask_id, job_id, provider_id, gross, bps, n)),
        seen AS (
-         SELECT g.*, hold.id AS hold_id, hold.seq AS hold_seq, hold.credits - hold.debits AS hold_balance,
-                pending.id AS pending_id, pending.seq AS pending_seq, pending.credits - pending.debits AS pending_balance,
+         SELECT g.*, hold.id AS hold_id, hold.seq AS hold_seq, hold.balance AS hold_balance,
+                pending.id AS pending_id, pending.seq AS pending_seq, pending.balance AS pending_balance,
                 CASE WHEN g.subtask_id IS NULL OR g.job_id IS NULL OR g.provider_id IS NULL OR coalesce(g.gross, 0) <= 0
                        OR g.bps IS NULL OR g.bps NOT BETWEEN 0 AND 10000 THEN 'this is no capture: ids, gross above 0 and rate'
                      WHEN written.subtask_id IS NOT NULL THEN 'captured before with another body'
                      WHEN hold.id IS NULL THEN 'the job has no hold'
                      WHEN hold.closed_at IS NOT NULL THEN 'the hold is released'
-                     WHEN hold.credits - hold.debits < g.gross THEN 'the hold cannot pay this'
+                     WHEN hold.balance < g.gross THEN 'the hold cannot pay this'
                  END AS objection
            FROM given AS g
-           LEFT JOIN ledger.accounts AS hold ON hold.name = 'job:' || CAST(g.job_id AS text) || ':hold'
-           LEFT JOIN ledger.accounts AS pending ON pending.name = 'provider:' || CAST(g.provider_id AS text) || ':pending'
-           LEFT JOIN ledger.transactions AS written ON written.subtask_id = g.subtask_id AND written.kind = 'capture')
+           LEFT JOIN LATERAL (SELECT a.id, a.seq, a.credits - a.debits AS balance, a.closed_at FROM ledger.accounts AS a
+                               WHERE a.name = 'job:' || CAST(g.job_id AS text) || ':hold' OFFSET 0) AS hold ON true
+           LEFT JOIN LATERAL (SELECT a.id, a.seq, a.credits - a.debits AS balance FROM ledger.accounts AS a
+                               WHERE a.name = 'provider:' || CAST(g.provider_id AS text) || ':pending' OFFSET 0) AS pending ON true
+           LEFT JOIN LATERAL (SELECT t.subtask_id FROM ledger.transactions AS t
+                               WHERE t.subtask_id = g.subtask_id AND t.kind = 'capture' OFFSET 0) AS written ON true)
   SELECT array_agg(CAST(ROW(s.n, s.subtask_id, s.job_id, s.gross, s.bps,
            CASE WHEN s.bps BETWEEN 0 AND 10000 THEN s.gross / 10000 * s.bps + s.gross % 10000 * s.bps / 10000 END,
            ledger.body_hash('capture', CAST(s.job_id AS text), CAST(s.subtask_id AS text), CAST(s.provider_id AS text),
@@ -418,7 +421,7 @@ END $$;
 CREATE FUNCTION ledger.capture(_subtasks uuid[], _jobs uuid[], _providers uuid[], _gross bigint[], _bps int[])
 RETURNS TABLE (n int, subtask_id uuid, status text, commission_nanos bigint, detail text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
   _lines ledger.capture_line[];
@@ -488,7 +491,8 @@ BEGIN
          CASE WHEN l.objection IS NULL OR t.body_hash = l.body_hash THEN l.commission ELSE 0 END,
          CASE WHEN l.objection IS NULL OR t.body_hash = l.body_hash THEN '' ELSE l.objection END
     FROM unnest(_lines) AS l
-    LEFT JOIN ledger.transactions AS t ON l.objection IS NOT NULL AND t.subtask_id = l.subtask_id AND t.kind = 'capture'
+    LEFT JOIN LATERAL (SELECT w.body_hash FROM ledger.transactions AS w
+                        WHERE l.objection IS NOT NULL AND w.subtask_id = l.subtask_id AND w.kind = 'capture' OFFSET 0) AS t ON true
    ORDER BY l.n;
 END $$;
 

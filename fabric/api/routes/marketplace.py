@@ -1,0 +1,50 @@
+"""/api/v1/marketplace: offers, models, statistics."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+
+from fabric.api.dependencies import Caller, ServicesDep
+from fabric.api.pagination import PageDep, page_of
+from fabric.api.schemas.common import Page
+from fabric.api.schemas.marketplace import OfferOut, PublicModelOut, StatsOut
+from fabric.catalog import registry
+from fabric.core.ids import UserId
+from fabric.db.census import market_counts
+from fabric.marketplace import store
+
+NOBODY = UserId(int=0)  # owns no model, and so sees exactly the public ones
+
+router = APIRouter(prefix="/api/v1/marketplace", tags=["marketplace"])
+
+
+@router.get("/offers", response_model=Page[OfferOut])
+async def list_offers(
+    principal: Caller,
+    services: ServicesDep,
+    page: PageDep,
+    accelerator: Annotated[Literal["cpu", "cuda", "directml", "coreml", "npu"] | None, Query()] = None,
+    region: Annotated[str | None, Query(max_length=63)] = None,
+) -> Page[OfferOut]:
+    """Slots of machines that are online now, the cheapest first."""
+    async with services.database.reading() as reader:
+        offers = await store.open_offers(reader)
+    suiting = [o for o in offers if accelerator in {None, o.accelerator} and region in {None, o.region}]
+    start = page.before_number or 0  # the cursor is a rank: offers come and go, and nothing better lasts
+    ranked = list(enumerate(suiting, start=1))[start : start + page.fetch]
+    return page_of(ranked, page, cursor=lambda pair: pair[0], render=lambda pair: OfferOut.of(pair[1], principal.user_id))
+
+
+@router.get("/models", response_model=Page[PublicModelOut])
+async def list_public_models(principal: Caller, services: ServicesDep, page: PageDep) -> Page[PublicModelOut]:
+    """Models that everybody may run, the youngest first."""
+    async with services.database.reading() as reader:
+        rows = await registry.list_models(reader, NOBODY, before=page.before, limit=page.fetch)
+    return page_of(rows, page, cursor=lambda row: row.model_id, render=PublicModelOut.of)
+
+
+@router.get("/stats", response_model=StatsOut)
+async def show_stats(principal: Caller, services: ServicesDep) -> StatsOut:
+    """The marketplace in numbers."""
+    async with services.database.reading() as reader:
+        return StatsOut.of(await market_counts(reader))

@@ -1,0 +1,65 @@
+"""Money in: top-ups.
+
+A payment is credited once, under a key made of its own id, whoever reports it and however often.
+"""
+
+from dataclasses import dataclass
+
+from fabric.billing import ledger
+from fabric.billing.fake_gateway import FakeGateway
+from fabric.billing.gateway import Payment
+from fabric.core.errors import Conflict, Invalid
+from fabric.core.ids import TransactionId, UserId
+from fabric.core.money import usd_nanos, usd_text
+from fabric.core.settings import BillingSettings
+from fabric.db.engine import Transaction
+
+TOP_UP_NANOS_MIN = 10_000_000
+"""One cent: the smallest amount that a payment service can move."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopUp:
+    """Credit that was added to a wallet."""
+
+    transaction_id: TransactionId
+    payment_id: str
+    amount_nanos: int
+    livemode: bool
+
+
+def check_amount(amount_nanos: int, billing: BillingSettings) -> None:
+    """Refuse a top-up that is too small or too large.
+
+    Raises:
+        Invalid: outside one cent … `billing.top_up_usd_max`.
+    """
+    most = usd_nanos(billing.top_up_usd_max)
+    if not TOP_UP_NANOS_MIN <= amount_nanos <= most:
+        raise Invalid(f"A top-up is between {usd_text(TOP_UP_NANOS_MIN)} and {usd_text(most)} USD.")
+
+
+async def credit_payment(tx: Transaction, payment: Payment, *, request_id: str = "") -> TopUp:
+    """Credit a payment that is paid; again, and it is the same top-up.
+
+    Raises:
+        Conflict: the money has not arrived yet.
+        IdempotencyMismatch: the same payment was credited with another amount.
+    """
+    if payment.status != "paid":
+        raise Conflict(f"Payment {payment.id} is not paid yet.")
+    metadata = {"payment": payment.id, "livemode": payment.livemode, "request_id": request_id}
+    transaction_id = await ledger.top_up(tx, payment.user_id, payment.amount_nanos, payment.id, metadata)
+    return TopUp(transaction_id, payment.id, payment.amount_nanos, payment.livemode)
+
+
+async def top_up_with_play_money(
+    tx: Transaction, user_id: UserId, amount_nanos: int, key: str, *, request_id: str = ""
+) -> TopUp:
+    """Credit play money; the same key again is the same top-up. Play money is made on the spot, so a transaction may be open.
+
+    Raises:
+        IdempotencyMismatch: this user topped up another amount under the same key.
+    """
+    payment = await FakeGateway().begin_payment(user_id, amount_nanos, key)
+    return await credit_payment(tx, payment, request_id=request_id)

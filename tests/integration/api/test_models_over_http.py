@@ -1,0 +1,149 @@
+"""/api/v1/models over HTTP."""
+
+import json
+
+import httpx
+import pytest
+
+from fabric.core.settings import Settings
+from tests.fixtures.api import Person
+from tests.fixtures.onnx_models import affine, centred, convolution
+
+MODELS = "/api/v1/models"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"limits": settings.limits.model_copy(update={"model_bytes_max": 10_000})})
+
+
+async def upload(
+    api: httpx.AsyncClient, person: Person, content: bytes, name: str = "tiny", card: object = None, **headers: str
+) -> httpx.Response:
+    data = {"name": name} if card is None else {"name": name, "card": card if isinstance(card, str) else json.dumps(card)}
+    files = {"file": ("model.onnx", content, "application/octet-stream")}
+    return await api.post(MODELS, data=data, files=files, headers={**person.headers, **headers})
+
+
+async def test_an_uploaded_model_says_what_it_is(api, alice):
+    answer = await upload(api, alice, convolution(), card={"description": "a test", "inputs": {"image": {"codec": "image"}}})
+    assert answer.status_code == 201
+    model = answer.json()
+    assert (model["name"], model["version"], model["visibility"], model["own"]) == ("tiny", 1, "private", True)
+    assert model["inputs"] == {"image": {"dtype": "float32", "shape": [None, 3, 8, 8]}}
+    assert model["outputs"] == {"y": {"dtype": "float32", "shape": [None, 4]}}
+    assert model["card"]["inputs"]["image"]["layout"] == "nchw"
+    assert (model["profile"]["batchable"], model["operators"]["Conv"], model["description"]) == (True, 1, "a test")
+    for reference in ("tiny", "tiny:1", model["id"], model["version_id"]):
+        assert (await api.get(f"{MODELS}/{reference}", headers=alice.headers)).json() == model
+
+
+async def test_each_upload_is_the_next_version(api, alice):
+    for content in (affine(), centred(), affine()):
+        await upload(api, alice, content)
+    assert (await api.get(f"{MODELS}/tiny", headers=alice.headers)).json()["version"] == 3
+    second = (await api.get(f"{MODELS}/tiny/versions/2", headers=alice.headers)).json()
+    assert second["profile"]["batchable"] is False
+    first_page = (await api.get(f"{MODELS}/tiny/versions", params={"limit": 2}, headers=alice.headers)).json()
+    rest = (await api.get(f"{MODELS}/tiny/versions", params={"cursor": first_page["next_cursor"]}, headers=alice.headers)).json()
+    assert [version["version"] for version in first_page["data"] + rest["data"]] == [3, 2, 1]
+    listed = (await api.get(MODELS, headers=alice.headers)).json()["data"]
+    assert [(model["name"], model["version"]) for model in listed] == [("tiny", 3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"hello world", "not_onnx"), (b"", "not_onnx"), (affine()[:-7], "truncated")],
+)
+async def test_what_is_no_model_is_refused_with_its_reason(api, alice, content: bytes, reason: str):
+    answer = await upload(api, alice, content)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["reason"]) == (422, "invalid_model", reason)
+    assert (await api.get(f"{MODELS}/tiny", headers=alice.headers)).status_code == 404
+
+
+async def test_a_card_that_does_not_fit_the_model_is_refused_in_full(api, alice):
+    answer = await upload(api, alice, affine(), card={"inputs": {"z": {}, "x": {"codec": "image"}}})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert {error["loc"] for error in answer.json()["errors"]} == {"card.inputs.z", "card.inputs.x"}
+
+
+@pytest.mark.parametrize("card", ["{", "[]", "7"])
+async def test_a_card_that_is_no_json_object_is_malformed(api, alice, card: str):
+    answer = await upload(api, alice, affine(), card=card)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "mdl_abc", "-a", "a/b", "a:1", "x" * 101])
+async def test_a_name_that_cannot_be_is_refused(api, alice, name: str):
+    assert (await upload(api, alice, affine(), name=name)).status_code == 422
+
+
+async def test_a_model_over_the_limit_is_refused(api, alice):
+    answer = await upload(api, alice, bytes(10_001))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+async def test_a_form_with_missing_double_or_unknown_fields_is_malformed(api, alice):
+    file = ("m.onnx", affine(), "a/b")
+    for files in ([("nothing", file)], [("file", file), ("file", file)]):
+        answer = await api.post(MODELS, data={"name": "tiny"}, files=files, headers=alice.headers)
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+    answer = await api.post(MODELS, files={"name": (None, "tiny")}, headers=alice.headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+    assert (await api.post(MODELS, content=affine(), headers=alice.headers)).status_code == 415
+
+
+async def test_the_same_upload_again_makes_no_second_version(api, alice):
+    first = await upload(api, alice, affine(), **{"Idempotency-Key": "k"})
+    again = await upload(api, alice, affine(), **{"Idempotency-Key": "k"})
+    other = await upload(api, alice, centred(), **{"Idempotency-Key": "k"})
+    assert again.json() == first.json()
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    assert (await api.get(f"{MODELS}/tiny", headers=alice.headers)).json()["version"] == 1
+
+
+async def test_foreign_models_are_not_found_until_they_are_published(api, alice, bob):
+    model = (await upload(api, alice, affine())).json()
+    references = ("tiny", "tiny:1", "tiny/versions", "tiny/versions/1", model["id"], model["version_id"])
+    for reference in references:
+        assert (await api.get(f"{MODELS}/{reference}", headers=bob.headers)).status_code == 404
+    assert (await api.patch(f"{MODELS}/tiny", json={"visibility": "public"}, headers=bob.headers)).status_code == 404
+    published = await api.patch(f"{MODELS}/tiny", json={"visibility": "public"}, headers=alice.headers)
+    assert published.json()["visibility"] == "public"
+    for reference in references:
+        assert (await api.get(f"{MODELS}/{reference}", headers=bob.headers)).status_code == 200
+    assert (await api.get(f"{MODELS}/tiny", headers=bob.headers)).json()["own"] is False
+    for path in ("tiny", "tiny/versions/1"):
+        assert (await api.delete(f"{MODELS}/{path}", headers=bob.headers)).status_code == 404
+
+
+async def test_an_own_model_comes_before_a_public_one_of_the_same_name(api, alice, bob):
+    await upload(api, alice, affine())
+    await api.patch(f"{MODELS}/tiny", json={"visibility": "public"}, headers=alice.headers)
+    mine = (await upload(api, bob, centred())).json()
+    assert (await api.get(f"{MODELS}/tiny", headers=bob.headers)).json()["id"] == mine["id"]
+
+
+async def test_a_deleted_version_is_gone_and_its_number_is_not_used_again(api, alice):
+    for content in (affine(), centred()):
+        await upload(api, alice, content)
+    assert (await api.delete(f"{MODELS}/tiny/versions/2", headers=alice.headers)).status_code == 204
+    assert (await api.get(f"{MODELS}/tiny", headers=alice.headers)).json()["version"] == 1
+    assert (await upload(api, alice, affine())).json()["version"] == 3
+
+
+async def test_a_deleted_model_is_gone_and_its_name_is_free(api, alice):
+    old = (await upload(api, alice, affine())).json()
+    assert (await api.delete(f"{MODELS}/tiny", headers=alice.headers)).status_code == 204
+    for reference in ("tiny", old["id"], old["version_id"]):
+        assert (await api.get(f"{MODELS}/{reference}", headers=alice.headers)).status_code == 404
+    assert (await api.delete(f"{MODELS}/tiny", headers=alice.headers)).status_code == 404
+    assert (await upload(api, alice, affine())).json()["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "reference", ["nothing", "tiny:0", "tiny:99999999999", "tiny:-1", "tiny:x", "mdl_1", "mdv_zz", "%00", "a" * 300]
+)
+async def test_a_reference_to_nothing_is_not_found(api, alice, reference: str):
+    assert (await api.get(f"{MODELS}/{reference}", headers=alice.headers)).status_code == 404
