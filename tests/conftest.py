@@ -11,5 +11,6 @@ pytest_plugins = [
     "tests.fixtures.onnx_models",
     "tests.fixtures.orders",
     "tests.fixtures.ray_head",
+    "tests.fixtures.trivial_fabric",
     "tests.fixtures.agents",  # after those it builds on
 ]

@@ -6,7 +6,6 @@
 Services, the event hub and the request counts are made when the app starts, on the replica's own loop, and closed when it stops.
 """
 
-import importlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from fabric import __version__
 from fabric.api import errors
 from fabric.api.middleware import BodyLimit, RequestContext
 from fabric.api.rate_limit import RateLimiter
+from fabric.api.routes import auth, files, health, jobs, marketplace, models, providers, quotes, wallet
 from fabric.api.schemas.common import Problem
 from fabric.core.telemetry import configure_logging
 from fabric.events.stream import EventHub
@@ -28,16 +28,14 @@ DESCRIPTION = (
     "Machines that people own, as one metered place to run ONNX models. Errors are RFC 9457 problems with a stable `code`; money is "
     "integer nano-USD beside an exact decimal; a POST that makes something takes an `Idempotency-Key`; lists are cursor pages."
 )
-AREAS = ("auth", "files", "models", "quotes", "jobs", "wallet", "providers", "marketplace", "health")
+ROUTERS = (
+    auth.router, files.router, models.router, quotes.router, jobs.router, wallet.router, providers.router, marketplace.router,
+    health.router,
+)  # fmt: skip
 
 
-def routers() -> list[APIRouter]:
-    """One router for each area of the API."""
-    return [importlib.import_module(f"fabric.api.routes.{area}").router for area in AREAS]
-
-
-def create_app(build_services: Callable[[], Services], routes: Sequence[APIRouter] | None = None) -> FastAPI:
-    """The app, complete unless only some `routes` are wanted. `build_services` is called when it starts."""
+def create_app(build_services: Callable[[], Services], routes: Sequence[APIRouter] = ROUTERS) -> FastAPI:
+    """The app; `build_services` is called when it starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -64,7 +62,7 @@ def create_app(build_services: Callable[[], Services], routes: Sequence[APIRoute
         redoc_url=None,
     )
     errors.install(app)
-    for router in routers() if routes is None else routes:
+    for router in routes:
         app.include_router(router)
     return app
 

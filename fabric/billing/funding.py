@@ -53,9 +53,7 @@ async def credit_payment(tx: Transaction, payment: Payment, *, request_id: str =
     return TopUp(transaction_id, payment.id, payment.amount_nanos, payment.livemode)
 
 
-async def top_up_with_play_money(
-    tx: Transaction, user_id: UserId, amount_nanos: int, key: str, *, request_id: str = ""
-) -> TopUp:
+async def top_up_with_play_money(tx: Transaction, user_id: UserId, amount_nanos: int, key: str, *, request_id: str = "") -> TopUp:
     """Credit play money; the same key again is the same top-up. Play money is made on the spot, so a transaction may be open.
 
     Raises:

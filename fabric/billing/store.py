@@ -16,11 +16,11 @@ BALANCE = text(
     SELECT CAST(coalesce((SELECT a.credits - a.debits FROM ledger.accounts AS a WHERE a.name = :available), 0) AS bigint) AS available,
            CAST(coalesce((SELECT sum(a.credits - a.debits) FROM ledger.accounts AS a
                            WHERE a.holder_id = :user AND a.closed_at IS NULL), 0) AS bigint) AS held,
-           CAST(coalesce(sum(e.credits - e.debits) FILTER (WHERE e.kind = 'provider:*:pending'), 0) AS bigint) AS earned_pending,
-           CAST(coalesce(sum(e.credits - e.debits) FILTER (WHERE e.kind = 'provider:*:available'), 0) AS bigint)
+           CAST(coalesce(sum(e.credits - e.debits) FILTER (WHERE e.kind = 'provider:*\\:pending'), 0) AS bigint) AS earned_pending,
+           CAST(coalesce(sum(e.credits - e.debits) FILTER (WHERE e.kind = 'provider:*\\:available'), 0) AS bigint)
              AS earned_available
       FROM providers AS p
-      JOIN ledger.accounts AS e ON e.owner_id = p.id AND e.kind IN ('provider:*:pending', 'provider:*:available')
+      JOIN ledger.accounts AS e ON e.owner_id = p.id AND e.kind IN ('provider:*\\:pending', 'provider:*\\:available')
      WHERE p.owner_id = :user
     """
 )
@@ -33,7 +33,7 @@ ENTRIES = text(
       FROM ledger.accounts AS a
       JOIN ledger.entries AS e ON e.account_id = a.id
       JOIN ledger.transactions AS t ON t.id = e.transaction_id
-     WHERE a.name = :available
+     WHERE a.name = :available AND e.seq IS NOT NULL
        AND (CAST(:before AS uuid) IS NULL
             OR e.seq < (SELECT c.seq FROM ledger.entries AS c WHERE c.transaction_id = :before AND c.account_id = a.id))
      ORDER BY e.seq DESC

@@ -43,7 +43,7 @@ class Database:
             pool_timeout=POOL_WAIT_S,
             pool_pre_ping=False,
             connect_args={
-                "options": f"-c statement_timeout={int(statement_timeout_s * 1000)} -c timezone=UTC -c plan_cache_mode=force_custom_plan",
+                "options": f"-c statement_timeout={int(statement_timeout_s * 1000)} -c timezone=UTC",
                 "connect_timeout": 5,
                 "application_name": "fabric",
             },

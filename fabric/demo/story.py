@@ -162,7 +162,7 @@ def money(client: Client, job: Job, quote: dict[str, Any], before_usd: str) -> b
         console.print(f"  {provider['name']:<16}{provider['earned']['usd']} USD earned")
     console.print(f"wallet            {before_usd} USD before, {wallet['available']['usd']} USD after (play money)")
     console.print(f"time              {job.facts['queue_s']:.2f} s queued, {job.facts['run_s']:.2f} s running")
-    agrees = captured == commission + earned and captured <= cost["held"]["usd_nanos"]
+    agrees = bool(captured == commission + earned and captured <= cost["held"]["usd_nanos"])
     if not agrees:
         console.print(f"[red]captured {usd_text(captured)} is not commission + earnings, or more than the hold[/red]")
     return agrees
@@ -182,7 +182,7 @@ def who_did_what(job: Job, subtasks_min: int) -> bool:
     spread = len(job.cost["by_provider"]) > 1
     if not spread or len(subtasks) < subtasks_min:
         console.print(f"[red]{len(subtasks)} subtasks on {len(job.cost['by_provider'])} machines[/red]")
-    return spread and len(subtasks) >= subtasks_min
+    return bool(spread and len(subtasks) >= subtasks_min)
 
 
 def books(fabric: LocalFabric) -> bool:

@@ -31,12 +31,15 @@ async def price_job(reader: Reader, owner_id: UserId, spec: JobSpec, *, items: i
     )  # fmt: skip
 
 
+def hold_for(spec: JobSpec, quote: Quote) -> int:
+    """What is held, in nano-USD: the budget where there is one, else what the quote says."""
+    return quote.hold_nanos if spec.budget_nanos is None else spec.budget_nanos
+
+
 async def submit_job(
     tx: Transaction, owner_id: UserId, spec: JobSpec, resolved: ResolvedJob, *, settings: Settings, request_id: str
 ) -> Job:
     """Hold the credit, write the job and its subtasks, tell the dispatcher.
-
-    The hold is the budget where there is one, else what the quote says.
 
     Raises:
         InsufficientFunds: the wallet cannot cover the hold.
@@ -45,7 +48,7 @@ async def submit_job(
     if await store.count_open_jobs(tx, owner_id) >= settings.limits.jobs_open_max:
         raise RateLimited(f"You have {settings.limits.jobs_open_max} unfinished jobs; wait for some of them to end.")
     quote = await price_job(tx, owner_id, spec, items=resolved.items_total, item_us=resolved.item_us, settings=settings)
-    hold_nanos = spec.budget_nanos if spec.budget_nanos is not None else quote.hold_nanos
+    hold_nanos = hold_for(spec, quote)
     for received in resolved.relaid:
         await files.record_upload(tx, owner_id, received)
     job_id = JobId.new()

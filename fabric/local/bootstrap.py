@@ -56,7 +56,7 @@ def _api_key(http: httpx.Client, home: Home, name: str) -> tuple[str, bool]:
     if stored and _ask(http, "GET", "/wallet", stored, accept=(200, 401)).status_code == 200:
         return stored, False
     password = home.secret(f"{name}.password")
-    credentials = {"email": f"{name}@localhost.localdomain", "password": password}
+    credentials = {"email": f"{name}@localhost", "password": password}
     answer = _ask(http, "POST", "/auth/register", None, credentials, accept=(200, 201, 409))
     if answer.status_code == 409:
         answer = _ask(http, "POST", "/auth/login", None, credentials)
@@ -82,11 +82,11 @@ def _join_token(http: httpx.Client, home: Home, key: str) -> str:
     return str(made["token"])
 
 
-def machines_ready(url: str, owner_api_key: str) -> set[str]:
-    """The names of the owner's machines that could run something now."""
+def last_heartbeats(url: str, owner_api_key: str) -> dict[str, str]:
+    """When each of the owner's machines whose Ray node runs was last heard; by name, comparable only for equality."""
     with httpx.Client(base_url=f"{url}/api/v1", timeout=TIMEOUT_S, trust_env=False) as http:
         machines = _ask(http, "GET", "/providers?limit=200", owner_api_key).json()["data"]
-    return {machine["name"] for machine in machines if machine["status"] == "online"}
+    return {m["name"]: str(m["last_heartbeat_at"]) for m in machines if m["agent_state"].get("state") == "running"}
 
 
 def _ask(

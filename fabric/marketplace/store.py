@@ -37,7 +37,12 @@ async def open_offers(reader: Reader) -> list[Offer]:
 
 
 async def insert_quote(
-    tx: Transaction, quote_id: QuoteId, user_id: UserId, request: Mapping[str, Any], answer: Mapping[str, Any], expires_at: datetime
+    tx: Transaction,
+    quote_id: QuoteId,
+    user_id: UserId,
+    request: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    expires_at: datetime,
 ) -> None:
     """Keep a quote as it was given."""
     await tx.execute(

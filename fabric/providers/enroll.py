@@ -17,6 +17,7 @@ from fabric.core.errors import Conflict, FleetUnavailable, Invalid, Unauthentica
 from fabric.core.ids import JoinTokenId, ProviderId
 from fabric.core.settings import RaySettings, Settings
 from fabric.db.engine import Reader, Transaction
+from fabric.events import outbox
 from fabric.providers import store
 from fabric.providers.capabilities import Capabilities, SlotReport, check_capabilities, granted_labels, granted_resources
 from fabric.providers.presence import HEARTBEAT_S
@@ -163,7 +164,7 @@ async def rejoin(
     values = _columns(machine.id, application)
     await store.renew_provider(tx, machine.id, values)
     await _write_slots(tx, machine.id, application, rate_of)
-    await store.notify_slots(tx)
+    await outbox.notify_dispatch(tx, "slots")
     return session(settings.ray, values["labels"], application.capabilities)
 
 

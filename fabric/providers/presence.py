@@ -11,6 +11,7 @@ from uuid import UUID
 from fabric.core.errors import Invalid, Unauthenticated
 from fabric.core.ids import ProviderId
 from fabric.db.engine import Database, Transaction
+from fabric.events import outbox
 from fabric.providers import store
 
 HEARTBEAT_S = 5.0
@@ -59,14 +60,14 @@ async def heartbeat(tx: Transaction, provider_id: ProviderId, report: Report) ->
     if beat is None:
         raise Unauthenticated("This machine was removed.")
     if beat.is_news:
-        await store.notify_slots(tx)
+        await outbox.notify_dispatch(tx, "slots")
     return Orders(desired_state(beat.status, beat.orders_outstanding), beat.orders_outstanding)
 
 
 async def drain(tx: Transaction, machine: store.Provider) -> Orders:
     """Let a machine finish what it runs and take nothing new; draining twice is nothing."""
     await store.change_provider(tx, machine.id, status="draining")
-    await store.notify_slots(tx)
+    await outbox.notify_dispatch(tx, "slots")
     outstanding = await store.orders_outstanding(tx, machine.id)
     return Orders(desired_state("draining", outstanding), outstanding)
 
@@ -105,7 +106,7 @@ async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, chang
         await store.change_provider(tx, provider_id, status="paused")
     if changes.state == "online":
         await store.resume_provider(tx, provider_id)
-    await store.notify_slots(tx)
+    await outbox.notify_dispatch(tx, "slots")
     return await store.provider(tx, owner_id, provider_id)
 
 
@@ -117,7 +118,7 @@ async def remove(tx: Transaction, owner_id: UUID, provider_id: ProviderId) -> No
     """
     await store.provider(tx, owner_id, provider_id)
     await store.mark_removed(tx, provider_id)
-    await store.notify_slots(tx)
+    await outbox.notify_dispatch(tx, "slots")
 
 
 async def mark_offline(database: Database) -> int:
@@ -125,5 +126,5 @@ async def mark_offline(database: Database) -> int:
     async with database.transaction() as tx:
         lost = await store.mark_silent(tx, SILENT_S, ALL_SILENT_S)
         if lost:
-            await store.notify_slots(tx)
+            await outbox.notify_dispatch(tx, "slots")
         return lost

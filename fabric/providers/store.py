@@ -16,8 +16,6 @@ from fabric.db.engine import Reader, Transaction
 from fabric.db.tables import join_tokens, providers, slots
 from fabric.providers.capabilities import SlotReport
 
-DISPATCH_CHANNEL = "fabric_dispatch"
-
 
 @dataclass(frozen=True, slots=True)
 class JoinToken:
@@ -321,11 +319,6 @@ async def orders_outstanding(reader: Reader, provider_id: UUID) -> int:
 async def mark_silent(tx: Transaction, silent_s: float, all_silent_s: float) -> int:
     """Write off machines that were not heard for so long; how many."""
     return int((await tx.execute(SILENT, {"silent_s": silent_s, "all_silent_s": all_silent_s})).rowcount)
-
-
-async def notify_slots(tx: Transaction) -> None:
-    """Tell the dispatcher, at commit, that the set of slots has changed."""
-    await tx.execute(text("SELECT pg_notify(:channel, 'slots')"), {"channel": DISPATCH_CHANNEL})
 
 
 READY = text(

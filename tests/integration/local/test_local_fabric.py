@@ -78,11 +78,11 @@ def test_two_fabrics_run_side_by_side_and_leave_a_foreign_cluster_alone(make_fab
     assert all(m.is_alive() for m in strangers)
 
 
-def test_each_part_that_crashes_is_named_and_comes_back(make_fabric):
-    fabric, told = make_fabric()
-    fabric.start()
+def test_each_part_that_crashes_is_named_and_comes_back(trivial_fabric):
+    fabric, told = trivial_fabric
     first_node = fabric.assembly.home.read_state("ray-node")["node_id"]
 
+    told.clear()
     for name in ("objects", "postgres", "ray-head"):
         kill(fabric.part(name).marks()[0].pid)
         eventually(lambda name=name: told.count_of(f"{name} runs again"), f"{name} did not come back")
@@ -101,24 +101,8 @@ def test_each_part_that_crashes_is_named_and_comes_back(make_fabric):
     eventually(lambda: replica_pid(fabric.url), "HAProxy was not replaced")
 
 
-def test_nothing_is_left_behind(make_fabric):
-    fabric, _ = make_fabric()
-    fabric.start()
-    members, ports, temp_dir = processes_of(fabric), fabric.assembly.ports, fabric.assembly.temp_dir
-    assert "haproxy" in {psutil.Process(m.pid).name() for m in members}
-    fabric.stop()
-    assert not any(m.is_alive() for m in members)
-    assert not temp_dir.exists()
-    assert not [
-        one for one in psutil.net_connections("tcp") if one.status == "LISTEN" and one.laddr.port in ports.as_dict().values()
-    ]
-    assert not (fabric.home.run / "fabric.env").exists()
-    assert not is_running(fabric.home)
-
-
-def test_a_second_fabric_on_the_same_home_is_refused_and_the_first_goes_on(make_fabric):
-    first, _ = make_fabric()
-    first.start()
+def test_a_second_fabric_on_the_same_home_is_refused_and_the_first_goes_on(trivial_fabric, make_fabric):
+    first, _ = trivial_fabric
     second, _ = make_fabric(first.home.path)
     with pytest.raises(Conflict, match=f"already running on .* at {first.url}"):
         second.start()
@@ -160,12 +144,13 @@ def test_after_a_kill_the_next_start_ends_the_orphans_and_finds_the_data(make_fa
         assert connection.execute("SELECT oid FROM pg_database WHERE datname = 'fabric'").fetchone() == identity
 
 
-def test_an_external_database_is_used_and_left_running(make_fabric, monkeypatch, tmp_path_factory):
+def test_an_external_database_is_used_and_nothing_else_is_left_behind(make_fabric, monkeypatch, tmp_path_factory):
     folder = tmp_path_factory.mktemp("external")
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(parent.stat().st_mode | 0o711)
     server = start_postgres(folder / "pg", folder / "log", fast=True)
     try:
+        # Given a fabric on a server that was started by somebody else
         monkeypatch.setenv("FABRIC_DATABASE_URL", server.url)
         fabric, told = make_fabric()
         fabric.start()
@@ -174,16 +159,25 @@ def test_an_external_database_is_used_and_left_running(make_fabric, monkeypatch,
         with psycopg.connect(fabric.database_url, autocommit=True) as connection:
             assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
         assert server.password not in fabric.home.environment_file.read_text()  # the owner's URL stays with migrations
+        # When it ends
+        members, ports, temp_dir = processes_of(fabric), fabric.assembly.ports, fabric.assembly.temp_dir
+        assert "haproxy" in {psutil.Process(m.pid).name() for m in members}
         fabric.stop()
+        # Then no process, port, temp folder or settings file is left, and the server still runs
+        assert not any(m.is_alive() for m in members)
+        assert not temp_dir.exists()
+        listening = {one.laddr.port for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
+        assert not listening & set(ports.as_dict().values())
+        assert not fabric.home.environment_file.exists()
+        assert not is_running(fabric.home)
         with psycopg.connect(server.url):
             pass
     finally:
         server.stop()
 
 
-def test_every_listener_is_on_loopback_or_checks_the_token(make_fabric):
-    fabric, _ = make_fabric()
-    fabric.start()
+def test_every_listener_is_on_loopback_or_checks_the_token(trivial_fabric):
+    fabric, _ = trivial_fabric
     records = list(exposure(fabric.home, fabric.assembly.settings))
     processes = " ".join(record.found for record in records)
     for name in ("gcs_server", "raylet", "haproxy", "ray::ServeReplica", "ray::DashboardAgent", "fabric.storage.server"):
@@ -199,9 +193,8 @@ def test_an_open_listener_beyond_loopback_is_a_failure():
     assert judge(listener, False, "HTTP 200", public_ports=frozenset({6379})).status == "ok"
 
 
-def test_no_secret_is_in_the_environment_or_command_line_of_any_process(make_fabric):
-    fabric, _ = make_fabric()
-    fabric.start()
+def test_no_secret_is_in_the_environment_or_command_line_of_any_process(trivial_fabric):
+    fabric, _ = trivial_fabric
     secrets = {path.read_text().strip() for path in fabric.home.secrets.iterdir()}
     secrets.add((fabric.home.path / "postgres.password").read_text())
     assert len(secrets) >= 4
@@ -213,9 +206,8 @@ def test_no_secret_is_in_the_environment_or_command_line_of_any_process(make_fab
     assert stat.S_IMODE(fabric.home.environment_file.stat().st_mode) == 0o600
 
 
-def test_a_stream_flows_through_the_real_haproxy_and_its_absence_is_a_503(make_fabric):
-    fabric, _ = make_fabric()
-    fabric.start()
+def test_a_stream_flows_through_the_real_haproxy_and_its_absence_is_a_503(trivial_fabric):
+    fabric, _ = trivial_fabric
     with httpx.stream("GET", f"{fabric.url}/ticks?count=3", trust_env=False, timeout=30) as answer:
         assert list(answer.iter_lines()) == ["0", "1", "2"]
     configuration = next(fabric.assembly.temp_dir.glob("h/*/haproxy.cfg")).read_text()
