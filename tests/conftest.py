@@ -12,5 +12,7 @@ pytest_plugins = [
     "tests.fixtures.orders",
     "tests.fixtures.ray_head",
     "tests.fixtures.trivial_fabric",
+    "tests.fixtures.fabric",
     "tests.fixtures.agents",  # after those it builds on
+    "tests.fixtures.dispatcher",
 ]

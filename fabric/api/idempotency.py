@@ -10,8 +10,8 @@
         return await idempotent(request, principal, services, await request.body(), act, status=201)
 
 `act` writes in the transaction that also stores the answer, so the act and the memory of it are one: after a crash at any
-moment both are there or neither is. Only successes are stored: when `act` raises, nothing was written and the key is free.
-Without the header `act` just runs in a transaction. A request whose key another one holds right now gets 409; the same key
+moment both are there or neither is. Only successes are stored: when `act` raises, nothing was written and the key is free. After
+a deadlock everything was rolled back, and `act` runs again: it does nothing but write. Without the header it just runs. A request whose key another one holds right now gets 409; the same key
 with another method, path or body gets 422. Routes that show a secret once do not use this.
 
 `body` is what makes two requests equal: the raw bytes, or a fingerprint of what was uploaded.
@@ -56,11 +56,11 @@ async def idempotent(
         Malformed: the key is empty, too long or not printable ASCII.
     """
     key = key_of(request)
-    if key is None:
-        async with services.database.transaction() as tx:
-            return rendered(await act(tx), status)
     body_hash = _body_hash(request, body)
-    async with services.database.transaction() as tx:
+
+    async def once(tx: Transaction) -> Response:
+        if key is None:
+            return rendered(await act(tx), status)
         if not await store.try_lock_idempotency_key(tx, principal.user_id, key):
             raise RequestInProgress
         stored = await store.find_answer(tx, principal.user_id, key)
@@ -70,7 +70,9 @@ async def idempotent(
         if 200 <= response.status_code < 300:
             answer = store.Answer(body_hash, response.status_code, bytes(response.body), response.media_type)
             await store.keep_answer(tx, principal.user_id, key, answer)
-    return response
+        return response
+
+    return await services.database.retrying(once)
 
 
 async def replayed(request: Request, principal: Principal, services: Services, body: bytes) -> Response | None:

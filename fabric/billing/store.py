@@ -16,11 +16,11 @@ BALANCE = text(
     SELECT CAST(coalesce((SELECT a.credits - a.debits FROM ledger.accounts AS a WHERE a.name = :available), 0) AS bigint) AS available,
            CAST(coalesce((SELECT sum(a.credits - a.debits) FROM ledger.accounts AS a
                            WHERE a.holder_id = :user AND a.closed_at IS NULL), 0) AS bigint) AS held,
-           CAST(coalesce(sum(e.credits - e.debits) FILTER (WHERE e.kind = 'provider:*\\:pending'), 0) AS bigint) AS earned_pending,
-           CAST(coalesce(sum(e.credits - e.debits) FILTER (WHERE e.kind = 'provider:*\\:available'), 0) AS bigint)
+           CAST(coalesce(sum(e.credits - e.debits) FILTER (WHERE e.kind = :pending_kind), 0) AS bigint) AS earned_pending,
+           CAST(coalesce(sum(e.credits - e.debits) FILTER (WHERE e.kind = :payable_kind), 0) AS bigint)
              AS earned_available
       FROM providers AS p
-      JOIN ledger.accounts AS e ON e.owner_id = p.id AND e.kind IN ('provider:*\\:pending', 'provider:*\\:available')
+      JOIN ledger.accounts AS e ON e.owner_id = p.id AND e.kind IN (:pending_kind, :payable_kind)
      WHERE p.owner_id = :user
     """
 )
@@ -44,7 +44,8 @@ ENTRIES = text(
 
 async def read_balance(reader: Reader, user_id: UserId) -> RowMapping:
     """Sums over the accounts of one user."""
-    return (await reader.execute(BALANCE, {"user": user_id, "available": _available(user_id)})).mappings().one()
+    kinds = {"pending_kind": chart.PROVIDER_PENDING.name, "payable_kind": chart.PROVIDER_AVAILABLE.name}
+    return (await reader.execute(BALANCE, {"user": user_id, "available": _available(user_id), **kinds})).mappings().one()
 
 
 async def read_entries(reader: Reader, user_id: UserId, before: UUID | None, limit: int) -> Sequence[RowMapping]:

@@ -81,6 +81,12 @@ class EmptyJob(Invalid):
     code = "empty_job"
 
 
+class Ragged(Invalid):
+    """The items of this output differ in shape, so they are no single array."""
+
+    code = "ragged"
+
+
 class IdempotencyMismatch(Invalid):
     """This Idempotency-Key was used with another body."""
 

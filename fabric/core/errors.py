@@ -5,6 +5,7 @@
     │   ├── InvalidModel            invalid_model
     │   ├── InvalidInput            invalid_input
     │   ├── EmptyJob                empty_job
+    │   ├── Ragged                  ragged
     │   └── IdempotencyMismatch     idempotency_mismatch
     ├── Malformed 400               malformed
     ├── Unauthenticated 401         unauthenticated
@@ -67,6 +68,12 @@ class EmptyJob(Invalid):
     """The job has no items."""
 
     code = "empty_job"
+
+
+class Ragged(Invalid):
+    """The items of this output differ in shape, so they are no single array; fetch them as parts."""
+
+    code = "ragged"
 
 
 class IdempotencyMismatch(Invalid):

@@ -149,6 +149,8 @@ class RaySettings(_Group):
     """The cluster's token; it reaches a provider only through enrolment."""
     control_node_id: str | None = None
     """Control deployments are pinned to this Ray node; labels alone are claims."""
+    gateway_replicas: int = 1
+    """Processes that answer HTTP. Each keeps its own database pool."""
     provider_ports_start: int | None = None
     """First of the 106 ports that each provider's Ray node uses, so that a firewall can name them. Empty: any free ones."""
 

@@ -25,6 +25,7 @@ RECONNECT_S_MIN = 0.1
 RECONNECT_S_MAX = 5.0
 APPLICATION_NAME = "fabric-events"
 WATCHERS_RETRY_S = 5
+READS_AT_ONCE = 3  # however many wake together, most connections stay for ordinary requests
 
 log = logger(__name__)
 
@@ -37,6 +38,7 @@ class EventHub:
         self._database = database
         self._watchers_max = watchers_max
         self._watchers = 0
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._listener: asyncio.Task[None] | None = None
 
@@ -69,7 +71,7 @@ class EventHub:
         with self._woken_by(job_id) as wake:
             while True:
                 wake.clear()  # before reading: what is committed from here on wakes us again
-                async with self._database.reading() as reader:
+                async with self._reads, self._database.reading() as reader:
                     events = await events_after(reader, job_id, after_seq)
                 left_s = deadline_s - clock.monotonic_s()
                 if events or left_s <= 0:

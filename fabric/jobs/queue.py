@@ -88,12 +88,10 @@ async def give_back(tx: Transaction, ended: Sequence[GiveBack], *, attempts_max:
 
 
 async def expire(tx: Transaction, *, attempts_max: int) -> set[SubtaskId]:
-    """Take back leases that ran out on the database's clock, some at a time. They count: a subtask may be what kills its machines."""
+    """Take back leases that ran out on the database's clock, some at a time. They count: a subtask may be what kills machines."""
     rows = await tx.execute(STATEMENTS["expired"], {"leases_max": EXPIRED_PER_TURN_MAX})
-    ended = [
-        GiveBack(SubtaskId.of(row.id), JobId.of(row.job_id), row.fence, "lost", True, "lease_expired", "The slot did not answer in time.")
-        for row in rows
-    ]  # fmt: skip
+    why = ("lease_expired", "The slot did not answer in time.")
+    ended = [GiveBack(SubtaskId.of(row.id), JobId.of(row.job_id), row.fence, "lost", True, *why) for row in rows]
     return await _give_back(tx, ended, attempts_max, only_expired=True)
 
 
@@ -116,7 +114,7 @@ async def _give_back(tx: Transaction, ended: Sequence[GiveBack], attempts_max: i
     }
     rows = (await tx.execute(STATEMENTS["give_back"], parameters)).all()
     failures = {
-        JobId.of(row.job_id): f"A subtask failed {attempts_max} times; the last time: {row.error_detail or row.error_code or 'lost'}"
+        JobId.of(row.job_id): f"A subtask failed {attempts_max} times; the last time: {row.error_detail or row.error_code}"
         for row in rows if row.status == "failed"
     }  # fmt: skip
     if failures:

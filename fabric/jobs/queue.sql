@@ -178,8 +178,8 @@ UPDATE jobs AS j
        finished_at = CASE WHEN j.subtasks_done + p.n = j.subtasks_total THEN clock_timestamp() END
   FROM per_job AS p
  WHERE j.id = p.job_id
-RETURNING j.id, j.owner_id, j.status, j.items_total, j.items_done, j.items_failed, j.subtasks_total, j.subtasks_done, j.held_nanos,
-          j.captured_nanos, j.commission_nanos, j.released_nanos, p.n;
+RETURNING j.id, j.owner_id, j.status, j.items_total, j.items_done, j.items_failed, j.subtasks_total, j.subtasks_done,
+          j.held_nanos, j.captured_nanos, j.commission_nanos, j.released_nanos, p.n;
 
 -- end_jobs --
 -- End open jobs before their time: nothing more is leased, leases move on (so a late receipt matches nothing), caps are freed.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fabric.catalog import registry
 from fabric.codecs.frame import HEADER_BYTES_MAX, FrameEntry, decode_header
-from fabric.core.errors import Conflict, Invalid, NotFound
+from fabric.core.errors import Conflict, NotFound, Ragged
 from fabric.core.ids import JobId
 from fabric.db.engine import Database, Reader
 from fabric.jobs import store as job_store
@@ -29,12 +29,6 @@ OUTPUTS_PER_PAGE = 128
 FILL_BYTES = 1024 * 1024
 
 Array = NDArray[Any]
-
-
-class Ragged(Invalid):
-    """The items of this output differ in shape, so they are no single array; fetch them as parts."""
-
-    code = "ragged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from fabric.core.settings import Settings
 from fabric.local.addresses import Addresses
+from fabric.local.control_parts import ObjectServerPart, PostgresPart, RayHeadPart, ServePart
 from fabric.local.deploy import DeployConfig
 from fabric.local.home import Home
-from fabric.local.parts import ObjectServerPart, PostgresPart, ProviderPart, RayHeadPart, ServePart
+from fabric.local.machine_part import ProviderPart
 from fabric.local.ports import Ports
 from fabric.local.processes import RUN_VARIABLE, scrubbed_environment
 from fabric.local.ray_head import HeadConfig, head_environment
@@ -69,8 +70,15 @@ class Assembly:
     # ── environments ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def plain_environment(self) -> dict[str, str]:
-        """For control processes outside Ray."""
-        return scrubbed_environment({"FABRIC_HOME": str(self.home.path), RUN_VARIABLE: self.run_id})
+        """For control processes outside Ray. S3 credentials of ours reach them by a file, like every secret."""
+        environment = scrubbed_environment({"FABRIC_HOME": str(self.home.path), RUN_VARIABLE: self.run_id})
+        if (key := os.environ.get("AWS_ACCESS_KEY_ID")) and (secret := os.environ.get("AWS_SECRET_ACCESS_KEY")):
+            lines = ["[default]", f"aws_access_key_id = {key}", f"aws_secret_access_key = {secret}"]
+            if session := os.environ.get("AWS_SESSION_TOKEN"):
+                lines.append(f"aws_session_token = {session}")
+            environment["AWS_SHARED_CREDENTIALS_FILE"] = str(self.home.keep_secret("aws-credentials", "\n".join(lines) + "\n"))
+            environment.pop("AWS_PROFILE", None)
+        return environment
 
     def control_environment(self) -> dict[str, str]:
         """For Ray's processes and everything on the control node."""

@@ -1,7 +1,8 @@
 """Puts the Serve application on a running head: `python -m fabric.local.deploy <config.json>`.
 
-It imports what it needs while the head is still starting, waits for one line on its standard input, deploys, prints
-`deployed` and ends; Serve's controller, a detached actor, keeps the application from then on. Deploying again after a restart
+Its standard input tells it when: one line when the head runs (then it starts Serve), one when run/fabric.env is complete (then it
+deploys the application, prints `deployed` and ends). So its imports and Serve's start pass while other parts are still starting.
+ Serve's controller, a detached actor, keeps the application from then on. Deploying again after a restart
 of the head is harmless and pins the application to the new node.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 APPLICATION = "fabric.serve_app:app"
 KEEP_ALIVE_S = 90
+HEAD_RUNS, SETTINGS_COMPLETE = "head-runs", "settings-complete"
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class DeployConfig:
         path.write_text(json.dumps(asdict(self)))
 
 
-def deploy(config: DeployConfig) -> None:
-    """Start Serve on the head and run the application; returns when its HTTP ingress is healthy."""
+def start_serve(config: DeployConfig) -> None:
+    """Connect to the head and start Serve's controller and HAProxy; nothing happens when they run already."""
     import ray
     from ray import serve
     from ray.serve.config import HTTPOptions, ProxyLocation
@@ -44,20 +46,27 @@ def deploy(config: DeployConfig) -> None:
         proxy_location=ProxyLocation.HeadOnly,
         http_options=HTTPOptions(host=config.host, port=config.port, keep_alive_timeout_s=KEEP_ALIVE_S, request_timeout_s=None),
     )
-    module, _, name = config.application.partition(":")
-    application = getattr(importlib.import_module(module), name)
-    serve.run(application, name="fabric", route_prefix="/")
-    ray.shutdown()
+
+
+def run_application(application: str) -> None:
+    """Run `module:name`; returns when every deployment of it is healthy."""
+    from ray import serve
+
+    module, _, name = application.partition(":")
+    serve.run(getattr(importlib.import_module(module), name), name="fabric", route_prefix="/")
 
 
 def main(config_path: str) -> int:
-    """Prepare, wait for the word, deploy."""
+    """Do each step when its word comes; the end of the input means that whoever started us is gone."""
     import ray.serve  # noqa: F401 - takes seconds, so it happens while the head starts
 
-    if not sys.stdin.readline():
-        return 0  # whoever started us is gone
     config = DeployConfig(**json.loads(Path(config_path).read_text()))
-    deploy(config)
+    if sys.stdin.readline().strip() != HEAD_RUNS:
+        return 0
+    start_serve(config)
+    if sys.stdin.readline().strip() != SETTINGS_COMPLETE:
+        return 0
+    run_application(config.application)
     print("deployed", flush=True)
     return 0
 

@@ -28,6 +28,7 @@ from fabric.local.postgres import binaries
 from fabric.local.processes import family
 
 RAY_VERSION = "2.60.0"
+POSTGRES_MAJOR = 18
 PYTHON_MIN = (3, 11)
 DISK_FREE_BYTES_MIN = 2 * 1024**3
 SSH_LIBRARY = "fabric"
@@ -183,7 +184,7 @@ def judge(listener: Listener, is_closed: bool, said: str, *, public_ports: froze
 def _public_ports(home: Home, settings: Settings) -> frozenset[int]:
     ports = home.read_state("ports")
     replicas = range(int(ports.get("replicas_first", 0)), int(ports.get("replicas_first", 0)) + 60)
-    return frozenset({settings.port, int(ports.get("objects", 0)), *replicas})
+    return frozenset({settings.port, int(ports.get("objects", 0)), int(ports.get("serve_fallback", 0)), *replicas})
 
 
 def _checked(name: str, act: Callable[[], str], needed: str, remedy: str) -> Record:
@@ -207,7 +208,10 @@ def _haproxy_version() -> str:
 
 
 def _postgres_version() -> str:
-    return _first_line([str(binaries() / "postgres"), "--version"])
+    found = _first_line([str(binaries() / "postgres"), "--version"])
+    if f"(PostgreSQL) {POSTGRES_MAJOR}" not in found:
+        raise RuntimeError(found)
+    return found
 
 
 def _first_line(command: list[str]) -> str:

@@ -8,13 +8,14 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fabric.core.errors import Conflict
+from fabric.core.errors import Conflict, Invalid
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,28 @@ class Home:
         return self.path / "providers" / str(number)
 
     def prepare(self) -> None:
-        """Make the folders. Those with secrets are 0700; the home itself stays passable for Postgres' unprivileged user."""
+        """Make the folders, closed to other users."""
         self.path.mkdir(parents=True, exist_ok=True)
         for folder in (self.objects, self.gcs, self.secrets, self.logs, self.run, self.path / "providers"):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)
+
+    def let_database_pass(self) -> None:
+        """Started by root, open the home for passing through (not for reading): Postgres runs as an unprivileged user.
+
+        Nothing above the home is touched.
+
+        Raises:
+            Invalid: that user cannot come as far as the home.
+        """
+        if os.geteuid() != 0:
+            return
+        if shut := [str(folder) for folder in self.path.parents if not folder.stat().st_mode & stat.S_IXOTH]:
+            raise Invalid(
+                f"PostgreSQL runs as an unprivileged user, who cannot pass {', '.join(shut)} to FABRIC_HOME {self.path}. "
+                "Choose a FABRIC_HOME elsewhere, such as /var/lib/fabric, or start as another user."
+            )
+        self.path.chmod(stat.S_IMODE(self.path.stat().st_mode) | 0o011)
 
     def secret(self, name: str, *, make: bool = True) -> str | None:
         """The secret of that name; made (256 random bits) when there is none yet and `make` says so."""

@@ -23,9 +23,11 @@ from fabric.local import orphans
 from fabric.local.addresses import Addresses, choose_addresses
 from fabric.local.assembly import Assembly
 from fabric.local.bootstrap import BootstrapFailed, Credentials, bootstrap, last_heartbeats
+from fabric.local.control_parts import PostgresPart, RayHeadPart, ServePart
 from fabric.local.deploy import APPLICATION
 from fabric.local.home import Home, HomeLock
-from fabric.local.parts import ChildPart, Part, PartFailed, PostgresPart, ProviderPart, RayHeadPart, ServePart, answers
+from fabric.local.machine_part import ProviderPart
+from fabric.local.parts import ChildPart, Part, PartFailed, answers
 from fabric.local.ports import choose_ports
 from fabric.local.supervisor import Supervisor, Tell
 
@@ -212,7 +214,7 @@ class LocalFabric:
         serve = self.assembly.serve(head, self._application, lambda: self._know(head))
         steps = [
             self._start_database,
-            lambda: self._start_part("starting the Ray head (token, RocksDB store)", head),
+            lambda: self._start_head(head, serve),
         ]
         if (objects := self.assembly.object_server()) is not None:
             steps.append(lambda: self._start_part("starting the object server", objects))
@@ -240,6 +242,7 @@ class LocalFabric:
     def _start_database(self) -> None:
         postgres = self.assembly.postgres()
         if postgres is not None:
+            self.home.let_database_pass()
             self._start_part("starting PostgreSQL", postgres)
             owner_url = postgres.url
         else:
@@ -247,6 +250,10 @@ class LocalFabric:
             assert self.assembly.settings.database.url is not None
             owner_url = self.assembly.settings.database.url.get_secret_value()
         self._app_url = self._timed("migrating the database", lambda: prepare_database(owner_url))
+
+    def _start_head(self, head: RayHeadPart, serve: ServePart) -> None:
+        self._start_part("starting the Ray head (token, RocksDB store)", head)
+        serve.begin()
 
     def _start_part(self, what: str, part: Part) -> None:
         self._parts.append(part)

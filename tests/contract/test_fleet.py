@@ -158,19 +158,22 @@ def test_a_system_error_is_known_by_its_number_alone_because_its_text_may_be_for
 class TestOnRay:
     """What only a real cluster can show."""
 
-    async def test_the_actor_runs_on_the_node_that_was_verified(self, ray_cluster):
-        provider, _ = ray_cluster.add_provider(), ray_cluster.add_provider()
+    @pytest.mark.parametrize("chosen", ["ray_provider", "ray_single_provider"])
+    async def test_the_actor_runs_on_the_node_that_was_verified(self, request, chosen, ray_provider, ray_single_provider):
+        provider = request.getfixturevalue(chosen)
         machine = Machine(RayFleet(ObedientActor), provider.provider_id, provider.node_id)
         await machine.fleet.connect(machine.spec())
         assert await machine.fleet.send(machine.spec().id, b"where") == provider.node_id.encode()
         await machine.fleet.close()
 
-    async def test_a_slot_that_is_taken_is_not_waited_for_for_ever(self, ray_cluster):
-        provider = ray_cluster.add_provider(slots=1)
-        machine = Machine(RayFleet(ObedientActor, connect_timeout_s=1.0), provider.provider_id, provider.node_id)
+    async def test_a_slot_that_is_taken_is_not_waited_for_for_ever(self, ray_single_provider):
+        provider = ray_single_provider
+        machine = Machine(RayFleet(ObedientActor), provider.provider_id, provider.node_id)
+        hasty = Machine(RayFleet(ObedientActor, connect_timeout_s=1.0), provider.provider_id, provider.node_id)
         await machine.fleet.connect(machine.spec(slot=0))
         with pytest.raises(SlotLost):
-            await machine.fleet.connect(machine.spec(slot=1))
+            await hasty.fleet.connect(hasty.spec(slot=1))
+        await hasty.fleet.close()
         await machine.fleet.close()
 
     async def test_an_actor_that_dies_is_a_lost_slot_and_can_be_connected_again(self, ray_provider):
@@ -191,8 +194,13 @@ class TestOnRay:
         ray_cluster.kill(provider)
         with pytest.raises(SlotLost):
             await waiting
-        assert provider.node_id not in {node.node_id for node in await machine.fleet.nodes()}
+        async with asyncio.timeout(30):
+            while provider.node_id in {node.node_id for node in await machine.fleet.nodes()}:
+                await asyncio.sleep(0.1)
         await machine.fleet.close()
 
-    async def test_the_cluster_asks_for_a_token(self, ray_cluster):
+    def test_the_cluster_asks_for_a_token(self, ray_cluster):
+        from ray._private.authentication.grpc_authentication_client_interceptor import AuthenticationTokenLoader
+
         assert os.environ["RAY_AUTH_MODE"] == "token"
+        assert AuthenticationTokenLoader.instance().has_token()

@@ -52,7 +52,7 @@ async def submit(
     return await idempotent(request, principal, services, raw, act, status=201)
 
 
-@router.get("", response_model=Page[JobOut], response_model_exclude_none=True)
+@router.get("", response_model=Page[JobOut])
 async def list_jobs(
     principal: JobsCaller,
     services: ServicesDep,

@@ -311,7 +311,8 @@ class ResultsOut(Body):
 def provider_cost(share: ProviderShare) -> ProviderCostOut:
     """Show what one machine did."""
     return ProviderCostOut(
-        provider_id=str(share.provider_id), name=share.name, subtasks=share.subtasks, seconds=share.billed_us / MICROSECONDS_PER_S,
+        provider_id=str(share.provider_id), name=share.name, subtasks=share.subtasks,
+        seconds=share.billed_us / MICROSECONDS_PER_S,
         gross=Money.of(share.gross_nanos), commission=Money.of(share.commission_nanos),
         earned=Money.of(share.gross_nanos - share.commission_nanos),
     )  # fmt: skip

@@ -77,5 +77,8 @@ class TopUpOut(Body):
     def of(cls, top_up: TopUp) -> "TopUpOut":
         """Show a top-up."""
         return cls(
-            id=str(top_up.transaction_id), payment_id=top_up.payment_id, amount=Money.of(top_up.amount_nanos), livemode=top_up.livemode
+            id=str(top_up.transaction_id),
+            payment_id=top_up.payment_id,
+            amount=Money.of(top_up.amount_nanos),
+            livemode=top_up.livemode,
         )

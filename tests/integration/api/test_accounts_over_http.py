@@ -130,7 +130,9 @@ async def test_an_expired_refresh_token_is_refused(api, alice, owner_connection)
 
 
 async def test_a_new_password_needs_the_old_one_and_ends_all_log_ins(api, alice):
-    wrong = await api.patch(f"{AUTH}/me", json={"current_password": "wrong horse", "new_password": "x" * 9}, headers=alice.headers)
+    wrong = await api.patch(
+        f"{AUTH}/me", json={"current_password": "wrong horse", "new_password": "x" * 9}, headers=alice.headers
+    )
     assert (wrong.status_code, wrong.json()["code"]) == (403, "forbidden")
     change = {"current_password": PASSWORD, "new_password": "another horse battery", "email": "new@example.com"}
     assert (await api.patch(f"{AUTH}/me", json=change, headers=alice.headers)).json()["email"] == "new@example.com"

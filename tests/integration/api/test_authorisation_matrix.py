@@ -96,7 +96,9 @@ def routes_that_ask(*kinds):
 
 
 async def call(api, method, path, headers):
-    return await api.request(method, re.sub(r"\{\w+\}", "1", path), headers=headers, json={} if method in {"POST", "PATCH"} else None)
+    return await api.request(
+        method, re.sub(r"\{\w+\}", "1", path), headers=headers, json={} if method in {"POST", "PATCH"} else None
+    )
 
 
 async def test_nobody_gets_past_a_door_without_a_credential(api):

@@ -177,7 +177,10 @@ async def test_callers_without_a_credential_are_counted_by_address(api):
 
 async def test_each_request_leaves_one_line_with_its_id_and_no_secret(settings, capsys):
     talkative = settings.model_copy(update={"log_level": "info"})
-    async with started(create_app(lambda: wiring.build(talkative), routes=[auth.router, router])) as app, client_of(app) as client:
+    async with (
+        started(create_app(lambda: wiring.build(talkative), routes=[auth.router, router])) as app,
+        client_of(app) as client,
+    ):
         account = {"email": "ada@example.com", "password": "hunter2 hunter2"}
         registered = await client.post("/api/v1/auth/register?secret=hunter2", json=account, headers={"X-Request-Id": "one"})
         headers = {"Authorization": f"Bearer {registered.json()['access_token']}", "X-Request-Id": "two"}

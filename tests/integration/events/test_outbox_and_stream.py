@@ -46,7 +46,9 @@ async def test_events_of_several_jobs_are_numbered_without_gaps_in_the_order_giv
     first, second = await job_to_tell_of(database), await job_to_tell_of(database)
     async with database.transaction() as tx:
         await outbox.record(tx, first, "job.queued", {"n": 1})
-        await outbox.record_many(tx, [(second, "job.queued", {}), (first, "job.started", {"n": 2}), (first, "job.progress", {"n": 3})])
+        await outbox.record_many(
+            tx, [(second, "job.queued", {}), (first, "job.started", {"n": 2}), (first, "job.progress", {"n": 3})]
+        )
     async with database.reading() as reader:
         events = await outbox.events_after(reader, first, 0)
         assert [(e.seq, e.type) for e in events] == [(1, "job.queued"), (2, "job.started"), (3, "job.progress")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fabric.core.ids import OrderId, ProviderId
+from fabric.core.ids import OrderId
 from fabric.db.tables import attempts, jobs, subtasks
 from fabric.jobs import queue
 from fabric.jobs.job import Claim
@@ -222,8 +222,3 @@ async def test_two_statuses_of_a_job_row_agree_with_its_subtasks_after_a_mixed_l
     await bench.settle([completion_of(lease) for lease in leased[1:]])
     (row,) = await bench.rows(jobs, job)
     assert (row["subtasks_done"], row["subtasks_leased"]) == (4, 4)
-
-
-def test_a_provider_id_is_what_avoiding_is_keyed_by():
-    provider = ProviderId.new()
-    assert {provider: 1}[ProviderId(provider.hex)] == 1

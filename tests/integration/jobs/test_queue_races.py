@@ -5,6 +5,7 @@ import random
 from collections import Counter
 
 import pytest
+from sqlalchemy import text
 
 from fabric.core.errors import AlreadyFinished
 from fabric.core.ids import OrderId
@@ -12,6 +13,7 @@ from fabric.db.engine import Database
 from fabric.db.tables import attempts, subtasks
 from fabric.jobs import complete, finish, queue
 from fabric.jobs.job import Claim
+from fabric.jobs.statements import STATEMENTS
 from tests.fixtures.jobs import ATTEMPTS_MAX, LEASE_S, RATE, Workbench, completion_of
 
 
@@ -170,3 +172,22 @@ async def test_a_thousand_random_steps_of_everybody_leave_books_and_rows_in_orde
         done = [row for row in await bench.rows(attempts, job) if row["outcome"] == "done"]
         assert len({row["subtask_id"] for row in done}) == len(done) == shown.subtasks_done
         assert sum(row["status"] == "done" for row in await bench.rows(subtasks, job)) == shown.subtasks_done
+
+
+async def test_a_lease_renewed_while_it_was_about_to_expire_is_kept(bench: Workbench, crowd: Database):
+    provider = await bench.provider()
+    job = await bench.job(items=1)
+    (leased,) = await bench.claim(job, provider)
+    await bench.overdue_leases(job)
+    # Given a loop that saw the lease as expired, and now waits for the row of the job
+    async with crowd.transaction() as blocker:
+        await blocker.execute(STATEMENTS["lock_jobs"], {"job_ids": [job]})
+        expiring = asyncio.create_task(crowd.retrying(lambda tx: queue.expire(tx, attempts_max=ATTEMPTS_MAX)))
+        async with crowd.reading() as reader:
+            while not (await reader.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))).scalar_one():
+                assert not expiring.done()
+        # When the lease is renewed in the meantime
+        assert await crowd.retrying(lambda tx: queue.extend(tx, [leased.order_id], LEASE_S)) == {leased.order_id}
+    # Then it is not taken back
+    assert await expiring == set()
+    assert [answer.status for answer in await bench.settle([completion_of(leased)])] == ["done"]

@@ -264,7 +264,7 @@ def test_a_slots_time_is_billed_once_however_its_orders_overlap():
 
 def test_the_pace_of_a_slot_is_learned_from_its_orders():
     world = World(a_slot())
-    first, second = world.busy(waiting=10_000)
+    first, *_ = world.busy(waiting=10_000)
     world.now += 0.001 * len(first.leases) * 2  # one millisecond an item, two items a subtask
     commands = world.finish(first)
     (wanted,) = of(s.ClaimWork, commands)

@@ -53,7 +53,18 @@ def test_a_token_ends_after_its_time_and_not_before():
         "no.token.atall",
         "\x00",
     ],
-    ids=["another key", "another algorithm", "unsigned", "another issuer", "endless", "unknown role", "no user", "empty", "noise", "nul"],
+    ids=[
+        "another key",
+        "another algorithm",
+        "unsigned",
+        "another issuer",
+        "endless",
+        "unknown role",
+        "no user",
+        "empty",
+        "noise",
+        "nul",
+    ],
 )
 def test_what_we_did_not_sign_is_refused(token):
     with clock.frozen(NOON), pytest.raises(Unauthenticated):

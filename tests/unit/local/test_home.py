@@ -1,10 +1,22 @@
+import os
+import shutil
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from fabric.core.errors import Conflict
+from fabric.core.errors import Conflict, Invalid
 from fabric.core.settings import load_settings
 from fabric.local.home import Home, HomeLock, is_running
+
+
+@pytest.fixture
+def private():
+    """A folder of mode 0700 that others could reach, unlike pytest's."""
+    folder = Path(tempfile.mkdtemp(prefix="fb-home-"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -50,3 +62,17 @@ def test_a_second_fabric_on_the_same_home_is_refused_and_told_where_the_first_is
 def test_a_state_file_that_was_cut_off_counts_as_none(home):
     (home.run / "ports.json").write_text('{"http": 87')
     assert home.read_state("ports") == {}
+
+
+def test_a_private_home_becomes_passable_for_the_database_and_stays_unreadable(private):
+    Home(private).let_database_pass()
+    assert stat.S_IMODE(private.stat().st_mode) == (0o711 if os.geteuid() == 0 else 0o700)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's database runs as somebody else")
+def test_a_home_that_the_database_cannot_reach_is_refused_and_the_way_to_it_untouched(private):
+    home = Home(private / "home")
+    home.prepare()
+    with pytest.raises(Invalid, match=f"cannot pass {private} to"):
+        home.let_database_pass()
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
