@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.fixtures.events",
     "tests.fixtures.storage",
     "tests.fixtures.jobs",
+    "tests.fixtures.fabric",
     "tests.fixtures.postgres",
     "tests.fixtures.object_http",
     "tests.fixtures.onnx_models",
@@ -15,4 +16,5 @@ pytest_plugins = [
     "tests.fixtures.fabric",
     "tests.fixtures.agents",  # after those it builds on
     "tests.fixtures.dispatcher",
+    "tests.fixtures.healing",
 ]
