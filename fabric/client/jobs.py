@@ -9,7 +9,7 @@ import numpy as np
 
 from fabric.client.errors import FabricClientError, JobFailed, JobTimeout, PartialResult
 from fabric.client.progress import Progress
-from fabric.client.transport import Transport, checked
+from fabric.client.transport import OUTAGE_S_MAX, Transport, checked
 from fabric.codecs.frame import decode_frame
 
 if TYPE_CHECKING:
@@ -63,14 +63,17 @@ class Job:
         progress = self.facts["progress"]
         return f"<Job {self.id} {self.status} {progress['items_done']}/{progress['items_total']} items>"
 
-    def refresh(self, *, wait_s: int = 0) -> "Job":
-        """Look again; with `wait_s` the endpoint answers when the job ends, or after so many seconds."""
+    def refresh(self, *, wait_s: int = 0, patience_s: float = 0.0) -> "Job":
+        """Look again; with `wait_s` the endpoint answers when the job ends, or after so many seconds.
+
+        An endpoint that is away is asked again for `patience_s` seconds, or else a few times.
+        """
         params = {"wait_s": wait_s} if wait_s else None
-        self.facts = self._transport.request("GET", f"/api/v1/jobs/{self.id}", params=params)
+        self.facts = self._transport.request("GET", f"/api/v1/jobs/{self.id}", params=params, patience_s=patience_s)
         return self
 
     def wait(self, timeout_s: float | None = None, *, progress: bool = True) -> "Job":
-        """Until the job has ended, with a live progress bar of items, items/s and cost.
+        """Until the job has ended, with a live progress bar of items, items/s and cost. Outages of two minutes are sat out.
 
         Raises:
             JobTimeout: not ended within `timeout_s`.
@@ -81,12 +84,12 @@ class Job:
             if progress:
                 self._watch(deadline)
             while self.status not in FINISHED:
-                left = POLL_S if deadline is None else min(POLL_S, deadline - time.monotonic())
+                left = OUTAGE_S_MAX if deadline is None else min(OUTAGE_S_MAX, deadline - time.monotonic())
                 if left <= 0:
                     raise JobTimeout(
                         f"{self.id} is {self.status} after {timeout_s:g} s: {self.facts.get('waiting_reason') or 'running'}"
                     )
-                self.refresh(wait_s=max(1, int(left)))
+                self.refresh(wait_s=max(1, min(POLL_S, int(left))), patience_s=left)
         if self.status != "succeeded":
             error = self.facts.get("error") or {}
             raise JobFailed(f"{self.id} {self.status}: {error.get('code', '')} {error.get('detail', '')}".rstrip(), self.facts)
@@ -137,7 +140,9 @@ class Job:
             outputs, present = assemble(parts_of(checked(response)), total, set(failed))
         if present.all():
             return outputs
-        masked: dict[str, np.ndarray[Any, Any]] = {name: np.ma.array(array, mask=_mask(array, present)) for name, array in outputs.items()}
+        masked: dict[str, np.ndarray[Any, Any]] = {
+            name: np.ma.array(array, mask=_mask(array, present)) for name, array in outputs.items()
+        }
         if on_error == "mask":
             return masked
         errors = manifest.get("errors", [])

@@ -14,6 +14,9 @@ from fabric.client.errors import ApiError, NotConnected, api_error
 
 RETRIES_MAX = 4
 BACKOFF_S = 0.25
+BACKOFF_S_MAX = 4.0
+OUTAGE_S_MAX = 120.0
+"""Who waits for a job sits out the restart of a whole control node: what was accepted is not lost with it."""
 RETRY_STATUSES = {429, 502, 503, 504}
 WAIT_S_MAX = 60.0
 ERROR_BYTES_MAX = 64 * 1024
@@ -44,27 +47,27 @@ class Transport:
         response = self.send(method, path, **options)
         return response.json() if response.content else None
 
-    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Like `request`, giving the whole response."""
+    def send(self, method: str, path: str, *, patience_s: float = 0.0, **options: Any) -> httpx.Response:
+        """Like `request`, giving the whole response; trouble is put up with for at least `patience_s`."""
         headers = dict(options.pop("headers", None) or {})
         if method == "POST":
             headers.setdefault("Idempotency-Key", uuid.uuid4().hex)
-        for attempt in range(RETRIES_MAX + 1):
+        trouble = Trouble(patience_s)
+        while True:
             try:
                 response = self._http.request(method, path, headers=headers, **options)
             except httpx.TransportError as error:
-                if attempt == RETRIES_MAX:
+                if not trouble.is_bearable():
                     raise NotConnected(f"{self.url} cannot be reached: {error}") from error
-                self._pause(attempt, None)
+                trouble.pause()
                 continue
             if response.is_success or response.status_code == 304:
                 return response
             refusal = api_error(response.status_code, problem_of(response))
             again = response.status_code in RETRY_STATUSES or refusal.code == "request_in_progress"
-            if attempt == RETRIES_MAX or not again:
+            if not again or not trouble.is_bearable():
                 raise refusal
-            self._pause(attempt, response.headers.get("Retry-After"))
-        raise AssertionError("unreachable")
+            trouble.pause(response.headers.get("Retry-After"))
 
     def stream(self, path: str, **options: Any) -> AbstractContextManager[httpx.Response]:
         """A streamed GET; the caller reads it inside a `with` block and calls `checked` first."""
@@ -77,31 +80,58 @@ class Transport:
             raise ApiError(f"the upload was refused: {response.text[:200]}", status=response.status_code, problem={})
 
     def events(self, path: str, last_id: int = 0) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """Server-sent events as (id, type, data), resumed after a lost connection; ends when the stream does."""
-        failures = 0
+        """Server-sent events as (id, type, data), resumed after a lost connection; ends when the stream does.
+
+        Raises:
+            ApiError: the endpoint refused.
+            NotConnected: it could not be reached for two minutes.
+        """
+        trouble = Trouble(OUTAGE_S_MAX)
         while True:
+            headers = {"Last-Event-ID": str(last_id), "Accept": "text/event-stream"}
             try:
-                headers = {"Last-Event-ID": str(last_id), "Accept": "text/event-stream"}
                 with self.stream(path, headers=headers, timeout=httpx.Timeout(5.0, read=45.0)) as response:
+                    if response.status_code in RETRY_STATUSES and trouble.is_bearable():
+                        trouble.pause(response.headers.get("Retry-After"))
+                        continue
                     checked(response)
                     for event in parse_events(response.iter_lines()):
-                        failures, last_id = 0, event[0]
+                        trouble = Trouble(OUTAGE_S_MAX)
+                        last_id = event[0]
                         yield event
                 return
             except httpx.TransportError as error:
-                failures += 1
-                if failures > RETRIES_MAX:
+                if not trouble.is_bearable():
                     raise NotConnected(f"{self.url} cannot be reached: {error}") from error
-                self._pause(failures, None)
+                trouble.pause()
 
     def close(self) -> None:
         """Give the connections back."""
         self._http.close()
 
-    @staticmethod
-    def _pause(attempt: int, retry_after: str | None) -> None:
+
+class Trouble:
+    """Failures in a row: whether to try again, and when."""
+
+    def __init__(self, patience_s: float) -> None:
+        """Bearable for `RETRIES_MAX` failures, and for `patience_s` after the first one."""
+        self._patience_s = patience_s
+        self._failures = 0
+        self._since_s = 0.0
+
+    def is_bearable(self) -> bool:
+        """Count one more failure; whether to try again after it."""
+        now = time.monotonic()
+        if not self._failures:
+            self._since_s = now
+        self._failures += 1
+        return self._failures <= RETRIES_MAX or now - self._since_s < self._patience_s
+
+    def pause(self, retry_after: str | None = None) -> None:
+        """Wait, longer after each failure, and as long as the endpoint asked for."""
         wanted = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
-        time.sleep(min(WAIT_S_MAX, max(wanted, random.uniform(0.5, 1.0) * BACKOFF_S * 2**attempt)))
+        backoff_s = min(BACKOFF_S_MAX, BACKOFF_S * 2 ** (self._failures - 1))
+        time.sleep(min(WAIT_S_MAX, max(wanted, random.uniform(0.5, 1.0) * backoff_s)))
 
 
 def checked(response: httpx.Response) -> httpx.Response:

@@ -52,7 +52,9 @@ def claimed(state: State, event: Claimed, now_s: float) -> list[Command]:
             was_alone = slot is None or not slot.orders
             commands += _send(
                 state,
-                OrderState(order_id, assignment.slot, assignment.job_id, model_version_id, tuple(got), now_s, expected_s, was_alone),
+                OrderState(
+                    order_id, assignment.slot, assignment.job_id, model_version_id, tuple(got), now_s, expected_s, was_alone
+                ),
             )
     return commands
 

@@ -32,30 +32,66 @@ class Ports:
         return asdict(self)
 
 
-def choose_ports(before: Mapping[str, Any], *, host: str, http: int = 0) -> Ports:
+class Reservations:
+    """Ports that one fabric has chosen and does not listen on yet; another one that starts now must choose others.
+
+    Each is an abstract socket name: like a port it belongs to the machine, it is no file, and it ends with its process.
+    """
+
+    def __init__(self) -> None:
+        """Reserve nothing yet."""
+        self._sockets: list[socket.socket] = []
+
+    def take(self, port: int) -> bool:
+        """Whether the port is now ours, as far as other fabrics are concerned."""
+        name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            name.bind(f"\0fabric-port-{port}")
+        except OSError:
+            name.close()
+            return False
+        self._sockets.append(name)
+        return True
+
+    def release(self) -> None:
+        """Let go of all of them."""
+        while self._sockets:
+            self._sockets.pop().close()
+
+
+def choose_ports(before: Mapping[str, Any], reservations: Reservations, *, host: str, http: int = 0) -> Ports:
     """Free ports: those of the last run where they are still free. `http` 0 takes 8700 or the next free port.
 
     Raises:
         OSError: the HTTP port that was asked for is taken.
     """
-    taken: set[int] = set()
     if http and not is_free(http, host):
         raise OSError(f"port {http} on {host} is taken; choose another one with --port")
+    taken: set[int] = set()
+
+    def take(candidates: Iterable[int], count: int = 1, host: str = "") -> int:
+        for first in candidates:
+            block = range(first, first + count)
+            is_usable = not taken.intersection(block) and all(is_free(port, host) for port in block)
+            if is_usable and reservations.take(first):
+                taken.update(block)
+                return first
+        raise OSError("no free port was found")
 
     def single(name: str) -> int:
         candidates = [int(before[name])] if name in before else []
-        return _take([*candidates, *random.sample(range(FIRST, LAST), 500)], taken, 1)
+        return take([*candidates, *random.sample(range(FIRST, LAST), 500)])
 
     http_candidates = [http] if http else [int(before.get("http", HTTP_DEFAULT)), *range(HTTP_DEFAULT, HTTP_DEFAULT + 200)]
     block = [int(before["replicas_first"])] if "replicas_first" in before else []
     return Ports(
-        http=_take(http_candidates, taken, 1, host),
+        http=take(http_candidates, host=host),
         objects=single("objects"),
         gcs=single("gcs"),
         haproxy_stats=single("haproxy_stats"),
         haproxy_metrics=single("haproxy_metrics"),
         serve_fallback=single("serve_fallback"),
-        replicas_first=_take([*block, *random.sample(range(FIRST, LAST - REPLICA_PORTS), 500)], taken, REPLICA_PORTS),
+        replicas_first=take([*block, *random.sample(range(FIRST, LAST - REPLICA_PORTS), 500)], REPLICA_PORTS),
     )
 
 
@@ -69,12 +105,3 @@ def is_free(port: int, host: str = "") -> bool:
         except OSError:
             return False
     return True
-
-
-def _take(candidates: Iterable[int], taken: set[int], count: int, host: str = "") -> int:
-    for first in candidates:
-        block = range(first, first + count)
-        if not taken.intersection(block) and all(is_free(port, host) for port in block):
-            taken.update(block)
-            return first
-    raise OSError("no free port was found")

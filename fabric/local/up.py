@@ -28,7 +28,7 @@ from fabric.local.deploy import APPLICATION
 from fabric.local.home import Home, HomeLock
 from fabric.local.machine_part import ProviderPart
 from fabric.local.parts import ChildPart, Part, PartFailed, answers
-from fabric.local.ports import choose_ports
+from fabric.local.ports import Reservations, choose_ports
 from fabric.local.supervisor import Supervisor, Tell
 
 READY_TIMEOUT_S = 60.0
@@ -76,6 +76,7 @@ class LocalFabric:
         self._parts: list[Part] = []
         self._supervisor: Supervisor | None = None
         self._recording = threading.Lock()
+        self._reservations = Reservations()
         self._app_url = ""
 
     # ── what others use ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,6 +191,7 @@ class LocalFabric:
             self.home.drop_state(name)
         self.home.environment_file.unlink(missing_ok=True)
         self._parts = []
+        self._reservations.release()
         self._lock.__exit__()
         self._lock = None
 
@@ -202,7 +204,9 @@ class LocalFabric:
         settings = load_settings(home=self.home.path)
         shutil.rmtree(self.home.gcs, ignore_errors=True)
         self.home.gcs.mkdir(mode=0o700)
-        ports = choose_ports(self.home.read_state("ports"), host=self.addresses.host, http=self._port or settings.port)
+        ports = choose_ports(
+            self.home.read_state("ports"), self._reservations, host=self.addresses.host, http=self._port or settings.port
+        )
         self.home.write_state("ports", ports.as_dict())
         self._assembly = Assembly.prepare(self.home, self.addresses, ports, settings)
         self._record()

@@ -149,7 +149,9 @@ def test_the_guard_does_not_look_at_what_it_refuses(metadata):
     assert isinstance(read_untrusted(_Untouchable(), metadata), Refused)
 
 
-@pytest.mark.parametrize(("metadata", "name"), [(b"1", "actor_died"), (b"23", "node_died"), (b"5,junk", "task_cancelled"), (b"999", "error 999")])
+@pytest.mark.parametrize(
+    ("metadata", "name"), [(b"1", "actor_died"), (b"23", "node_died"), (b"5,junk", "task_cancelled"), (b"999", "error 999")]
+)
 def test_a_system_error_is_known_by_its_number_alone_because_its_text_may_be_forged(metadata, name):
     assert read_untrusted(_Untouchable(), metadata) == Lost(name)
 

@@ -109,7 +109,7 @@ def test_an_operator_starts_a_fabric_stops_it_and_finds_everything_again(home, s
     # Then the next start has the same address, key and money
     again = start()
     again.read_until("Ctrl-C ends it")
-    assert (again.found(r"endpoint +(\S+)"), again.found(r"API key +(\S+)")) == (url, key)
+    assert (again.found(r"endpoint +(http://127\.0\.0\.1:\d+)"), again.found(r"API key +(fab_\w+)")) == (url, key)
     assert wallet(url, key) == before
     assert again.end(signal.SIGTERM) == 0
 

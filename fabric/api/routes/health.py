@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from fabric.api.dependencies import EventsDep, ServicesDep
 from fabric.api.schemas.common import Body
 from fabric.billing import ledger
-from fabric.core import telemetry
+from fabric.core import clock, telemetry
 from fabric.core.errors import DatabaseUnavailable, StorageUnavailable
 from fabric.core.telemetry import Fact
 from fabric.db.census import census
+from fabric.db.engine import Reader
 from fabric.wiring import Services
+
+BOOKS_PERIOD_S = 60.0
+"""The trial balance reads every entry of the ledger, so scrapes share one for this long."""
 
 router = APIRouter(tags=["operations"])
 
@@ -42,17 +46,17 @@ async def readyz(services: ServicesDep) -> Health:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(services: ServicesDep, hub: EventsDep) -> Response:
+async def metrics(request: Request, services: ServicesDep, hub: EventsDep) -> Response:
     """Prometheus metrics: HTTP of this process, and jobs, subtasks, machines and books of the whole fabric."""
-    facts: list[tuple[Fact, Mapping[str, float]]] = [(telemetry.WATCHERS, {"": hub.watchers}), *await _facts(services)]
+    facts: list[tuple[Fact, Mapping[str, float]]] = [(telemetry.WATCHERS, {"": hub.watchers}), *await _facts(request, services)]
     return Response(telemetry.exposition(facts), headers={"Content-Type": telemetry.METRICS_TYPE})
 
 
-async def _facts(services: Services) -> list[tuple[Fact, Mapping[str, float]]]:
+async def _facts(request: Request, services: Services) -> list[tuple[Fact, Mapping[str, float]]]:
     try:
         async with services.database.reading() as reader:
             counts = await census(reader)
-            balance = await ledger.trial_balance(reader)
+            balance = await _trial_balance(request, reader)
     except DatabaseUnavailable:
         return []  # what this process counts is worth telling most when the database is away
     return [
@@ -61,3 +65,12 @@ async def _facts(services: Services) -> list[tuple[Fact, Mapping[str, float]]]:
         (telemetry.PROVIDERS, counts.providers),
         (telemetry.TRIAL_BALANCE, {"": balance}),
     ]
+
+
+async def _trial_balance(request: Request, reader: Reader) -> int:
+    state, now_s = request.app.state, clock.monotonic_s()
+    read_at_s, balance = getattr(state, "trial_balance", (None, 0))
+    if read_at_s is None or now_s - read_at_s > BOOKS_PERIOD_S:
+        balance = await ledger.trial_balance(reader)
+        state.trial_balance = (now_s, balance)
+    return int(balance)

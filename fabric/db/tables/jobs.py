@@ -81,9 +81,7 @@ subtasks = Table(
     postgresql_with={"fillfactor": "70"},
 )  # fmt: skip
 Index("subtasks_waiting_idx", subtasks.c.job_id, subtasks.c.position, postgresql_where=subtasks.c.status == "waiting")
-Index(
-    "subtasks_retrying_idx", subtasks.c.job_id, postgresql_where=(subtasks.c.status == "waiting") & (subtasks.c.not_before > 0)
-)
+Index("subtasks_retrying_idx", subtasks.c.job_id, postgresql_where=(subtasks.c.status == "waiting") & (subtasks.c.not_before > 0))
 Index("subtasks_leased_idx", subtasks.c.lease_until, postgresql_where=subtasks.c.status == "leased")
 
 attempts = Table(

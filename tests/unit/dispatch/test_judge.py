@@ -14,14 +14,22 @@ ORDER = OrderId(int=1)
 
 def verdict_on(receipt, *leases, uploads=None, observed_us=1_000_000):
     return judge(
-        ORDER, leases or (a_lease(),), receipt, outputs=OUTPUTS, uploads=uploads or {}, observed_us=observed_us, commission_bps=1000
+        ORDER,
+        leases or (a_lease(),),
+        receipt,
+        outputs=OUTPUTS,
+        uploads=uploads or {},
+        observed_us=observed_us,
+        commission_bps=1000,
     )
 
 
 def uploaded(lease, frame, **changes):
     header = frame[: decode_header(frame).header_bytes]
     digest = hashlib.sha256(frame).digest()
-    return a_result(lease, output=None, **{"output_header": header, "output_size": len(frame), "output_sha256": digest, **changes})
+    return a_result(
+        lease, output=None, **{"output_header": header, "output_size": len(frame), "output_sha256": digest, **changes}
+    )
 
 
 def test_a_good_result_is_completed_and_priced():

@@ -7,7 +7,7 @@ from fabric.core.settings import load_settings
 from fabric.local.addresses import choose_addresses
 from fabric.local.assembly import Assembly
 from fabric.local.home import Home
-from fabric.local.ports import choose_ports
+from fabric.local.ports import Reservations, choose_ports
 
 
 @pytest.fixture
@@ -16,9 +16,11 @@ def assembly(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     home = Home(tmp_path / "home")
     home.prepare()
-    ports = choose_ports({}, host="127.0.0.1")
+    reservations = Reservations()
+    ports = choose_ports({}, reservations, host="127.0.0.1")
     addresses = choose_addresses("127.0.0.1", trust_providers=False)
-    return Assembly(home, addresses, ports, load_settings(home=home.path), tmp_path / "t", None, "f" * 32)
+    yield Assembly(home, addresses, ports, load_settings(home=home.path), tmp_path / "t", None, "f" * 32)
+    reservations.release()
 
 
 def test_control_processes_read_everything_they_need_from_one_private_file(assembly, monkeypatch):

@@ -5,32 +5,51 @@ import pytest
 from fabric.local.ports import REPLICA_PORTS, choose_ports, is_free
 
 
-def test_all_ports_are_free_and_different():
-    ports = choose_ports({}, host="127.0.0.1").as_dict()
+@pytest.fixture
+def reservations():
+    reservations = Reservations()
+    yield reservations
+    reservations.release()
+
+
+def test_all_ports_are_free_and_different(reservations):
+    ports = choose_ports({}, reservations, host="127.0.0.1").as_dict()
     first = ports.pop("replicas_first")
     everything = [*ports.values(), *range(first, first + REPLICA_PORTS)]
     assert len(set(everything)) == len(everything)
     assert all(is_free(port) for port in everything)
 
 
-def test_the_ports_of_the_last_run_are_taken_again():
-    before = choose_ports({}, host="127.0.0.1")
-    assert choose_ports(before.as_dict(), host="127.0.0.1") == before
+def test_the_ports_of_the_last_run_are_taken_again(reservations):
+    before = choose_ports({}, reservations, host="127.0.0.1")
+    reservations.release()
+    assert choose_ports(before.as_dict(), reservations, host="127.0.0.1") == before
 
 
-def test_a_port_that_somebody_took_meanwhile_is_replaced():
-    before = choose_ports({}, host="127.0.0.1")
+def test_two_fabrics_that_start_at_the_same_moment_choose_different_ports(reservations):
+    first = choose_ports({}, reservations, host="127.0.0.1")
+    others = Reservations()
+    try:
+        second = choose_ports(first.as_dict(), others, host="127.0.0.1")
+    finally:
+        others.release()
+    assert not set(first.as_dict().values()) & set(second.as_dict().values())
+
+
+def test_a_port_that_somebody_took_meanwhile_is_replaced(reservations):
+    before = choose_ports({}, reservations, host="127.0.0.1")
+    reservations.release()
     with socket.socket() as other:
         other.bind(("127.0.0.1", before.gcs))
         other.listen(1)
-        after = choose_ports(before.as_dict(), host="127.0.0.1")
+        after = choose_ports(before.as_dict(), reservations, host="127.0.0.1")
     assert after.gcs != before.gcs
     assert after.objects == before.objects
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_an_error():
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(reservations):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen(1)
         with pytest.raises(OSError, match="is taken"):
-            choose_ports({}, host="127.0.0.1", http=other.getsockname()[1])
+            choose_ports({}, reservations, host="127.0.0.1", http=other.getsockname()[1])
