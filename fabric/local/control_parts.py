@@ -100,6 +100,7 @@ class RayHeadPart(ChildPart):
     def start(self) -> None:
         """Start it and wait for its node."""
         self._node_file.unlink(missing_ok=True)
+        self._actors = {}  # those of the head before ended with it
         super().start()
         self.generation += 1
 

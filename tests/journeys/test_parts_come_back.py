@@ -109,12 +109,15 @@ def test_clients_that_wait_and_submit_while_the_gateway_is_killed_notice_nothing
 
 
 @pytest.fixture
-def third_machine(fabric: LocalFabric) -> Iterator[ProviderPart]:
-    """One more machine, which nobody starts again."""
+def third_machine(fabric: LocalFabric, client: Client) -> Iterator[ProviderPart]:
+    """One more machine, warm, which nobody starts again."""
     part = fabric.assembly.provider(3, fabric.credentials.join_token, 1)
     try:
         part.start()
         eventually(lambda: part.machine_name in {m["name"] for m in machines_online(fabric)}, "it did not join")
+        upload_trivial(client)
+        only = {"providers": {"only": [id_of(fabric, part.machine_name)]}}
+        client.submit("trivial", np.ones((1, 4), np.float32), requirements=only).wait(60, progress=False)
         yield part
     finally:
         part.stop()
