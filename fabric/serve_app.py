@@ -22,7 +22,7 @@ from fabric.dispatch.ray_fleet import RayFleet
 from fabric.loops import run_loops
 from fabric.wiring import Services
 
-HEALTH_CHECK_PERIOD_S = 2.0
+HEALTH_CHECK_PERIOD_S = 1.0
 
 
 def build_api() -> FastAPI:

@@ -14,8 +14,8 @@ from fabric.billing.gateway import PaymentGateway
 from fabric.core.errors import Invalid
 from fabric.core.settings import Settings
 from fabric.db.engine import Database
+from fabric.storage import open_store
 from fabric.storage.base import ObjectStore
-from fabric.storage.local import LocalStore
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def build(settings: Settings) -> Services:
         pool_size=settings.database.pool_size,
         statement_timeout_s=settings.database.statement_timeout_s,
     )
-    return Services(settings, database, build_store(settings), FakeGateway())
+    return Services(settings, database, open_store(settings), FakeGateway())
 
 
 def missing_settings(settings: Settings) -> list[str]:
@@ -67,20 +67,3 @@ def missing_settings(settings: Settings) -> list[str]:
     if settings.billing.livemode:
         missing.append("FABRIC_BILLING_LIVEMODE: there is only play money yet")
     return missing
-
-
-def build_store(settings: Settings) -> ObjectStore:
-    """The object store that the settings name."""
-    storage = settings.storage
-    if storage.url.startswith("s3://"):
-        from fabric.storage.s3 import S3Store  # boto3 takes half a second, which the disk store need not pay
-
-        return S3Store(storage.url, endpoint_url=storage.endpoint_url, url_expires_s=storage.url_expires_s)
-    assert storage.public_url is not None
-    assert storage.signing_key is not None
-    return LocalStore(
-        settings.objects_path,
-        public_url=storage.public_url,
-        signing_key=storage.signing_key.get_secret_value(),
-        url_expires_s=storage.url_expires_s,
-    )

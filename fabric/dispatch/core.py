@@ -20,8 +20,7 @@ RENEWALS_PER_LEASE = 4
 def step(state: State, event: s.Event, now_s: float) -> tuple[State, list[s.Command]]:
     """Take one event in; say what to do about it. `now_s` is on a clock that never jumps."""
     if isinstance(event, s.Led):
-        state = State(state.rules, is_leader=True, is_in_doubt=True)
-        return state, _look_at_slots(state, now_s) + _return_unknown(state, now_s) + _look_at_jobs(state, now_s)
+        return _begin(state, now_s)
     if not state.is_leader:
         return state, []
     if isinstance(event, s.Deposed):
@@ -29,6 +28,17 @@ def step(state: State, event: s.Event, now_s: float) -> tuple[State, list[s.Comm
         return State(state.rules), list(ended)
     commands = _react(state, event, now_s)
     return state, commands + _plan_more(state, event, now_s)
+
+
+def _begin(state: State, now_s: float) -> tuple[State, list[s.Command]]:
+    commands: list[s.Command] = []
+    if state.is_leader:  # once more: the lock was away for a moment, and leases may be gone that somebody else gave back
+        commands += order_life.renew(state, now_s)
+    else:
+        state = State(state.rules, is_leader=True)
+    state.is_in_doubt = True
+    commands += _look_at_slots(state, now_s) + _return_unknown(state, now_s) + _look_at_jobs(state, now_s)
+    return state, commands
 
 
 def _react(state: State, event: s.Event, now_s: float) -> list[s.Command]:

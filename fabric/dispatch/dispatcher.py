@@ -59,6 +59,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: dict[SlotId, asyncio.Task[None]] = {}
         self._generations: dict[SlotId, int] = {}  # grows with each release, so that news of an ended actor is told from others
+        self._slots_changed = asyncio.Event()
         self._broken: asyncio.Future[None] | None = None
 
     @property
@@ -73,6 +74,7 @@ class Dispatcher:
             self._start(leadership.lead(self._database.url, self._happen))
             self._start(self._settler.run())
             self._start(self._tick())
+            self._start(self._look_at_slots_for_ever())
             await self._broken
         finally:
             tasks = list(self._tasks)
@@ -82,7 +84,7 @@ class Dispatcher:
             await self._fleet.close()
 
     def _happen(self, event: s.Event) -> None:
-        if isinstance(event, s.Led | s.Deposed):
+        if isinstance(event, s.Deposed):
             self._settler.forget()
         self._state, commands = core.step(self._state, event, clock.monotonic_s())
         for command in commands:
@@ -93,7 +95,7 @@ class Dispatcher:
             case s.LookAtJobs():
                 self._start(self._look_at_jobs())
             case s.LookAtSlots():
-                self._start(self._look_at_slots())
+                self._slots_changed.set()
             case s.Connect(spec):
                 self._connecting[spec.id] = self._start(self._connect(spec))
             case s.Release(slot):
@@ -143,13 +145,21 @@ class Dispatcher:
         else:
             self._happen(s.JobsSeen(jobs))
 
+    async def _look_at_slots_for_ever(self) -> None:
+        # One look at a time: while the cluster's head is away a look may take a minute.
+        while True:
+            await self._slots_changed.wait()
+            self._slots_changed.clear()
+            await self._look_at_slots()
+
     async def _look_at_slots(self) -> None:
         try:
             async with self._database.reading() as reader:
                 ready = await providers_store.ready_slots(reader)
-        except DatabaseUnavailable:
-            return  # what we know stays true enough; the next look is near
-        nodes = await self._fleet.nodes()
+            nodes = await self._fleet.nodes()
+        except FabricError as error:
+            log.warning("slots_not_seen", error=error.code)  # what we know stays true enough; the next look is near
+            return
         self._happen(s.SlotsSeen(tuple(map(offered, ready)), tuple(nodes)))
 
     async def _connect(self, spec: SlotSpec) -> None:

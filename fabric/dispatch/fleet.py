@@ -2,7 +2,8 @@
 
 Promises that every fleet keeps (contract tests cite the numbers):
 
-1. `nodes` says which provider nodes are alive now, as verified facts; it never waits for a provider.
+1. `nodes` says which provider nodes are alive now, as the cluster sees them; it never waits for a provider, and raises
+   FleetUnavailable when the cluster itself does not answer.
 2. `connect` makes the actor of one slot on exactly that node, or raises SlotLost within `CONNECT_TIMEOUT_S`.
 3. `send` delivers an order at most once and returns the raw receipt bytes. Anything that is not raw bytes, or is larger than
    RECEIPT_BYTES_MAX, raises HostileAnswer *unread*. A dead actor or node raises SlotLost.

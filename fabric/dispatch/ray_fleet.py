@@ -6,12 +6,14 @@ that we own. Nothing here blocks the event loop: calls into Ray that may wait ru
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 
 from fabric.actors.provider_actor import ProviderActor
+from fabric.core.errors import FleetUnavailable
 from fabric.dispatch import ray_guard
 from fabric.dispatch.fleet import CONNECT_TIMEOUT_S, HostileAnswer, NodeFacts, SlotId, SlotLost, SlotSpec
 
@@ -19,6 +21,7 @@ PROVIDER_ID_LABEL = "fabric.provider-id"
 CONTROL_GROUP = "control"  # pings and cancels, so that they are heard while an order runs
 WAITING_THREADS_MAX = 2048  # one sleeping thread for each answer that is waited for
 WAIT_SLICE_S = 3600.0
+Result = TypeVar("Result")
 
 
 class RayFleet:
@@ -35,8 +38,11 @@ class RayFleet:
         self._waiters = ThreadPoolExecutor(WAITING_THREADS_MAX, thread_name_prefix="ray-answer")
 
     async def nodes(self) -> list[NodeFacts]:
-        """Live provider nodes, as the GCS sees them."""
-        nodes = await asyncio.to_thread(ray.nodes)
+        """Live provider nodes, as the GCS sees them. Raises FleetUnavailable when it does not answer."""
+        try:
+            nodes: list[dict[str, Any]] = await self._in_thread(ray.nodes)
+        except Exception as error:  # whatever Ray raises while its head is away
+            raise FleetUnavailable from error
         return [
             NodeFacts(n["NodeID"], n["Labels"][PROVIDER_ID_LABEL], n["NodeManagerAddress"])
             for n in nodes
@@ -51,9 +57,12 @@ class RayFleet:
         """
         await self.release(spec.id)
         # A selector that nothing satisfies waits for ever, so the live table is asked first and creation has a time-out.
-        if spec.node_id not in {node.node_id for node in await self.nodes()}:
-            raise SlotLost(f"node {spec.node_id[:12]} is not alive")
-        actor = await asyncio.to_thread(self._create, spec)
+        try:
+            if spec.node_id not in {node.node_id for node in await self.nodes()}:
+                raise SlotLost(f"node {spec.node_id[:12]} is not alive")
+        except FleetUnavailable as error:
+            raise SlotLost(error.detail) from error
+        actor = await self._in_thread(lambda: self._create(spec))
         self._actors[spec.id] = actor
         try:
             async with asyncio.timeout(self._connect_timeout_s):
@@ -95,6 +104,10 @@ class RayFleet:
             await self.release(slot)
         self._waiters.shutdown(wait=False, cancel_futures=True)
 
+    async def _in_thread(self, act: Callable[[], Result]) -> Result:
+        # Threads of our own: those of the loop are few, and a head that is away may hold a call for a minute.
+        return await asyncio.get_running_loop().run_in_executor(self._waiters, act)
+
     def _create(self, spec: SlotSpec) -> Any:
         actor = self._actor_class.options(
             resources={spec.resource: 1}, label_selector={"ray.io/node-id": spec.node_id}
@@ -111,14 +124,11 @@ class RayFleet:
     async def _end(self, slot: SlotId, actor: Any) -> None:
         if self._actors.get(slot) is actor:
             del self._actors[slot]
-        await asyncio.to_thread(ray.kill, actor)
+        await self._in_thread(lambda: ray.kill(actor))
 
     async def _answer(self, reference: Any) -> bytes:
         # First only learn that it is there: awaiting an answer that is not inline would pull it over, however large it is.
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._waiters, _wait_unread, reference)
-        except RuntimeError as error:  # the executor is shut down: the fleet was closed meanwhile
-            raise SlotLost(str(error)) from error
+        await self._in_thread(lambda: _wait_unread(reference))
         location = ray.experimental.get_local_object_locations([reference]).get(reference, {})
         if location.get("node_ids"):
             raise HostileAnswer(f"an answer of {location.get('object_size')} bytes, kept on its node")

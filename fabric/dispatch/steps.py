@@ -18,7 +18,7 @@ Topic = Literal["jobs", "slots", "cancel"]
 
 @dataclass(frozen=True, slots=True)
 class Led:
-    """We lead now, and the leases of whoever led before were given back."""
+    """We lead now; or we lead again after a moment without the lock, and go on with what is under way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 APPLICATION = "fabric.serve_app:app"
+IMPORTED_EARLY = ("fabric.api.app", "fabric.dispatch.dispatcher", "fabric.loops")  # reads no settings, unlike the application
 KEEP_ALIVE_S = 90
 HEAD_RUNS, SETTINGS_COMPLETE = "head-runs", "settings-complete"
 
@@ -58,9 +59,9 @@ def run_application(application: str) -> None:
 
 def main(config_path: str) -> int:
     """Do each step when its word comes; the end of the input means that whoever started us is gone."""
-    import ray.serve  # noqa: F401 - takes seconds, so it happens while the head starts
-
     config = DeployConfig(**json.loads(Path(config_path).read_text()))
+    for module in ("ray.serve", *(IMPORTED_EARLY if config.application == APPLICATION else ())):
+        importlib.import_module(module)  # seconds, which pass while the head starts
     if sys.stdin.readline().strip() != HEAD_RUNS:
         return 0
     start_serve(config)

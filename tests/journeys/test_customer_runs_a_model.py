@@ -1,11 +1,15 @@
 """A customer's first hour: real models, real inputs, two machines, and every nano-dollar accounted for."""
 
+import http.client
+import json
+from contextlib import closing
+
 import numpy as np
 import pytest
 
 from benchmarks.trivial import trivial_model
 from fabric.client import Client, JobFailed, PartialResult
-from fabric.client.errors import AlreadyFinished, ApiError, EmptyJob, InsufficientFunds, InvalidInput, NotFound
+from fabric.client.errors import AlreadyFinished, EmptyJob, InsufficientFunds, InvalidInput, NotFound
 from fabric.demo import digits, squeezenet
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
@@ -93,14 +97,16 @@ def test_the_same_job_submitted_twice_with_one_key_is_one_job(client, trivial):
 
 
 def test_what_does_not_fit_the_model_is_refused_and_costs_nothing(client, trivial):
+    client.models.upload("squeezenet", squeezenet.build(), card=squeezenet.CARD)
     before = client.wallet.balance()
-    for wrong in [
-        {"nosuch": np.ones((2, 4), np.float32)},
-        {"x": np.ones((2, 5), np.float32)},
-        {"x": np.ones((2, 4), np.float64)},
+    for model, wrong, why in [
+        ("trivial", {"nosuch": np.ones((2, 4), np.float32)}, "no input 'nosuch'"),
+        ("trivial", {"x": np.ones((2, 5), np.float32)}, "shape"),
+        ("squeezenet", {"image": np.ones((1, 3, 224, 224), np.float32)}, "dtype float32 where uint8"),
     ]:
-        with pytest.raises(InvalidInput):
-            client.submit("trivial", wrong)
+        with pytest.raises(InvalidInput) as caught:
+            client.submit(model, wrong)
+        assert why in str(caught.value)
     with pytest.raises((EmptyJob, InvalidInput)):
         client.submit("trivial", {"x": np.ones((0, 4), np.float32)})
     with pytest.raises(NotFound):
@@ -165,11 +171,17 @@ def test_an_owner_runs_on_the_own_machine_for_nothing_and_only_when_asked(fabric
         np.testing.assert_array_equal(job.result("y"), np.full((2, 4), 3, np.float32))
 
 
-def test_an_upload_over_the_limit_is_refused_before_it_is_read(client):
-    def endless():
-        yield b"x" * 1024
-        raise AssertionError("the body was read")
-
-    with pytest.raises(ApiError) as caught:
-        client.files._transport.send("POST", "/api/v1/files", content=endless(), headers={"Content-Length": str(10**13)})
-    assert caught.value.status == 413
+def test_an_upload_over_the_limit_is_refused_before_it_is_read(fabric):
+    # Given an upload that is announced as ten terabytes
+    host, port = fabric.url.removeprefix("http://").split(":")
+    with closing(http.client.HTTPConnection(host, int(port), timeout=30)) as connection:
+        connection.putrequest("POST", "/api/v1/files")
+        connection.putheader("Authorization", f"Bearer {fabric.api_key}")
+        connection.putheader("Content-Type", "application/octet-stream")
+        connection.putheader("Content-Length", str(10**13))
+        # When not one byte of it has been sent
+        connection.endheaders()
+        # Then it is refused already
+        answer = connection.getresponse()
+        assert answer.status == 413
+        assert json.load(answer)["code"] == "too_large"

@@ -89,6 +89,17 @@ def test_a_new_leader_gives_back_the_leases_of_the_one_before_and_claims_nothing
     assert of(s.ClaimWork, world.tell(s.UnknownReturned(is_done=True)))
 
 
+def test_a_leader_that_was_without_its_lock_for_a_moment_goes_on_with_what_is_still_leased():
+    world = World(a_slot())
+    kept, gone = world.busy(waiting=100)
+    commands = world.tell(s.Led())
+    (renewal,), (returned,) = of(s.RenewLeases, commands), of(s.ReturnUnknown, commands)
+    assert returned.known == renewal.order_ids == {kept.order_id, gone.order_id}
+    given_up = world.tell(s.LeasesSeen(renewal.order_ids, frozenset({kept.order_id})))
+    assert [cancel.order_ids for cancel in of(s.CancelOrders, given_up)] == [(gone.order_id,)]
+    assert of(s.Settle, world.finish(kept))
+
+
 def test_who_does_not_lead_does_nothing():
     world = World(a_slot())
     assert of(s.Release, world.tell(s.Deposed()))

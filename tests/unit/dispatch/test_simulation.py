@@ -42,7 +42,7 @@ def test_the_same_seed_plays_the_same_story():
 def test_the_faults_really_happen():
     reached: Counter[str] = sum((play(seed).reached for seed in range(12)), Counter())
     wanted = {
-        "machine died", "machine hung", "machine slow", "machine lied", "dispatcher killed", "two leaders", "died before commit",
+        "machine died", "machine hung", "machine slow", "machine lied", "dispatcher killed", "two leaders", "lock away for a moment", "died before commit",
         "died after commit", "no commit", "commit unheard of", "duplicate receipt", "late receipt", "receipt at the wrong leader",
         "stale", "expired", "lost", "failed", "cancelled",
     }  # fmt: skip

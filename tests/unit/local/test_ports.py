@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from fabric.local.ports import REPLICA_PORTS, choose_ports, is_free
+from fabric.local.ports import REPLICA_PORTS, Reservations, choose_ports, is_free
 
 
 @pytest.fixture
