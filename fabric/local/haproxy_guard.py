@@ -3,7 +3,8 @@
 Ray Serve writes the configuration and starts the binary that RAY_SERVE_HAPROXY_BINARY_PATH names; that is a two-line script
 which runs this file (standard library only, no import of fabric: it must start in milliseconds). Here
 1. the statistics page and the metrics port move from all interfaces to loopback, the admin socket becomes private;
-2. the answer for "no server" becomes a 503 problem with Retry-After in place of a bare 500;
+2. the answers for "no server" and "no application yet" become a 503 problem with Retry-After, in place of a bare 500 and a 404 of
+   Serve's: who asks for a job while the fabric restarts must not read that there is no such job;
 3. access lines go nowhere: Fabric logs requests itself, and the machine's syslog is not ours;
 4. the kernel is told to kill HAProxy when its parent ends, so that none outlives its cluster and holds its port;
 then the process image is replaced by HAProxy, under the same process id.
@@ -23,10 +24,14 @@ UNAVAILABLE = (
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 2\r\n"
     f"Cache-Control: no-store\r\nContent-Length: {len(UNAVAILABLE_BODY)}\r\n\r\n{UNAVAILABLE_BODY}"
 )
+RETURN_UNAVAILABLE = f"return status 503 content-type application/problem+json hdr Retry-After 2 string '{UNAVAILABLE_BODY}'"
+NO_APPLICATION = f"    http-request {RETURN_UNAVAILABLE}"
+# Fabric's own 404 is a problem document; one in plain text is of Serve's proxies, which do not know the application yet.
+NOT_OURS = f"    http-response {RETURN_UNAVAILABLE} if {{ status 404 }} {{ res.hdr(content-type) -m beg text/plain }}"
 
 
 def closed(configuration: str) -> str:
-    """The configuration with its side doors on loopback."""
+    """The configuration with its side doors on loopback, and no answer but Fabric's own or that it is restarting."""
     section = ""
     lines = []
     for line in configuration.splitlines():
@@ -37,7 +42,11 @@ def closed(configuration: str) -> str:
             lines.append(f"    bind 127.0.0.1:{words[1].rpartition(':')[2]}")
         elif section == "global" and words[:2] == ["stats", "socket"]:
             lines.append(line.replace("mode 666", "mode 600"))
-        elif section != "global" or words[:1] != ["log"]:
+        elif section == "frontend http_frontend" and words[:1] == ["bind"]:
+            lines += [line, NOT_OURS]
+        elif section == "backend default_backend" and words[:4] == ["http-request", "return", "status", "404"]:
+            lines.append(NO_APPLICATION)
+        elif line != NOT_OURS and (section != "global" or words[:1] != ["log"]):
             lines.append(line)
     return "\n".join(lines) + "\n"
 

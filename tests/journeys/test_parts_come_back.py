@@ -14,7 +14,8 @@ from benchmarks.trivial import upload_trivial
 from fabric.client import Client, JobFailed
 from fabric.local.machine_part import ProviderPart
 from fabric.local.up import LocalFabric
-from tests.fixtures.healing import LongJob, kill, machines_online, process_of_the_head, replicas
+from tests.fixtures.fabric import machines_online
+from tests.fixtures.healing import LongJob, kill, process_of_the_head, replicas
 from tests.fixtures.trivial_fabric import eventually
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
