@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup up demo test check bench slow lock docs format clean
+.PHONY: help setup up demo test check lint bench slow lock docs format clean
 
 help:            ## Print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,12 +26,14 @@ demo: $(STAMP)   ## Start a fabric, run two real jobs, print what happened, leav
 test: $(STAMP)   ## All tests but the long ones
 	$(BIN)/python -m pytest -m "not slow and not chaos and not bench and not gpu"
 
-check: $(STAMP)  ## Format, lint, types, import contracts, tidy rules, unit and contract tests (≤ 2 min)
+check: lint      ## Format, lint, types, import contracts, tidy rules, unit and contract tests (≤ 2 min)
+	$(BIN)/python -m pytest tests/tidy tests/unit tests/contract -m "not slow and not gpu"
+
+lint: $(STAMP)   ## Only the part of `check` that runs no test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/tidy tests/unit tests/contract -m "not slow and not gpu"
 
 bench: $(STAMP)  ## Measure, print ratios, store benchmarks/results/*.json
 	$(BIN)/python -m benchmarks

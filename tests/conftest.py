@@ -6,15 +6,14 @@ pytest_plugins = [
     "tests.fixtures.events",
     "tests.fixtures.storage",
     "tests.fixtures.jobs",
-    "tests.fixtures.fabric",
     "tests.fixtures.postgres",
     "tests.fixtures.object_http",
     "tests.fixtures.onnx_models",
     "tests.fixtures.orders",
     "tests.fixtures.ray_head",
     "tests.fixtures.trivial_fabric",
-    "tests.fixtures.fabric",
-    "tests.fixtures.agents",  # after those it builds on
+    "tests.fixtures.fabric",  # each after those it builds on
+    "tests.fixtures.agents",
     "tests.fixtures.dispatcher",
     "tests.fixtures.healing",
 ]

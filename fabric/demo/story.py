@@ -14,10 +14,13 @@ import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
-from fabric.client import Client, Job
+from fabric.client import Client, FabricClientError, Job
+from fabric.core.errors import FabricError
 from fabric.core.money import usd_text
 from fabric.demo import digits, squeezenet
 from fabric.local.audit import read_books
+from fabric.local.bootstrap import BootstrapFailed
+from fabric.local.parts import PartFailed
 from fabric.local.up import LocalFabric
 
 SQUEEZENET_ITEMS = 64
@@ -42,6 +45,9 @@ def run_demo(*, kill_provider: bool = False) -> int:
                 checks.append(squeezenet_job(client, home))
             checks.append(books(fabric))
             tell("stopping everything")
+    except (PartFailed, BootstrapFailed, FabricError, FabricClientError) as error:
+        console.print(f"[red]{type(error).__name__}[/red]: {error}")
+        return 1
     finally:
         shutil.rmtree(home, ignore_errors=True)
     console.print(f"\ndone in {time.monotonic() - started:.1f} s")

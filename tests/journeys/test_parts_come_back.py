@@ -67,6 +67,7 @@ def test_a_killed_database_comes_back_and_the_job_goes_on(fabric: LocalFabric, l
     long_job.assert_nothing_lost_or_doubled(job)
     # And the other was refused with 503 and a time to come back, until it was accepted, once
     refused = seen[:-1]
+    print(f"{len(refused)} submissions were refused in between")
     assert {answer.status_code for answer in refused} <= {503}
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
     accepted = seen[-1].json()["id"]
