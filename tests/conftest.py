@@ -1,6 +1,7 @@
 """Markers and imports of fixtures only."""
 
 pytest_plugins = [
+    "tests.fixtures.grouping",
     "tests.fixtures.ray_cluster",
     "tests.fixtures.api",
     "tests.fixtures.events",

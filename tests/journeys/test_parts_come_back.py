@@ -38,7 +38,7 @@ def test_a_killed_dispatcher_is_replaced_and_the_job_goes_on(fabric: LocalFabric
     assert reasons == {"dispatcher_restarted"}
 
 
-@pytest.mark.parametrize("part", ["gcs_server", "everything"])
+@pytest.mark.parametrize("part", [pytest.param("gcs_server", marks=pytest.mark.slow), "everything"])
 def test_a_killed_head_comes_back_and_the_job_goes_on(fabric: LocalFabric, long_job: LongJob, part: str):
     head = fabric.part("ray-head")
     (before,) = head.marks()
@@ -125,6 +125,7 @@ def third_machine(fabric: LocalFabric, client: Client) -> Iterator[ProviderPart]
         part.stop()
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_asked_to_end_finishes_its_orders_first(
     fabric: LocalFabric, long_job: LongJob, third_machine: ProviderPart
 ):

@@ -110,6 +110,7 @@ def test_a_second_fabric_on_the_same_home_is_refused_and_the_first_goes_on(trivi
     assert first.home.environment_file.exists()
 
 
+@pytest.mark.slow
 def test_after_a_kill_the_next_start_ends_the_orphans_and_finds_the_data(make_fabric):
     # Given a fabric whose `fabric up` was killed
     fabric, told = make_fabric()

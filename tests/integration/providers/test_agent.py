@@ -77,6 +77,7 @@ async def test_a_machine_joins_lends_exactly_what_was_granted_and_leaves(control
     assert "rejoined" in again.said()
 
 
+@pytest.mark.slow
 async def test_two_machines_in_one_computer_stand_beside_each_other(control_plane: ControlPlane, ray_head: RayHead):
     token = await control_plane.token(uses=2)
     first = control_plane.start_agent(token, home="a")
@@ -112,6 +113,7 @@ async def test_a_removed_machine_is_cut_off_and_needs_a_new_token(control_plane:
     assert new["id"] != machine["id"]
 
 
+@pytest.mark.slow
 async def test_a_machine_that_loses_its_node_joins_again_by_itself(control_plane: ControlPlane, ray_head: RayHead):
     agent = control_plane.start_agent(await control_plane.token())
     (machine,) = await control_plane.online()
@@ -143,6 +145,7 @@ async def test_a_machine_outlives_a_restart_of_the_head(control_plane: ControlPl
     assert seen["node_id"] == node["node_id"]
 
 
+@pytest.mark.slow
 async def test_a_machine_follows_the_fabric_to_another_ray_cluster(control_plane: ControlPlane, ray_head: RayHead):
     agent = control_plane.start_agent(await control_plane.token())
     (machine,) = await control_plane.online()
@@ -162,6 +165,7 @@ async def test_a_machine_follows_the_fabric_to_another_ray_cluster(control_plane
         other.close()
 
 
+@pytest.mark.slow
 async def test_nothing_of_a_killed_agent_survives(control_plane: ControlPlane, ray_head: RayHead):
     agent = control_plane.start_agent(await control_plane.token())
     (machine,) = await control_plane.online()
@@ -211,6 +215,7 @@ async def test_a_draining_machine_waits_for_its_orders_unless_it_is_told_twice(
     assert [m["status"] for m in await control_plane.machines()] == ["offline"]
 
 
+@pytest.mark.slow
 async def test_an_owner_drains_a_machine_over_http(control_plane: ControlPlane, ray_head: RayHead):
     agent = control_plane.start_agent(await control_plane.token())
     (machine,) = await control_plane.online()
