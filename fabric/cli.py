@@ -256,7 +256,7 @@ def show(rows: list[dict[str, Any]], columns: dict[str, Any], as_json: bool) -> 
         return
     table = Table(box=None, pad_edge=False)
     for title in columns:
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title == "id")  # an id is there to be copied
     for row in rows:
         table.add_row(*(str(cell(row)) for cell in columns.values()))
     console.print(table)

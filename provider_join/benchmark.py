@@ -115,10 +115,11 @@ def _measure(slots: list[dict[str, Any]], seconds: float) -> list[float]:
 
 def _main() -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # else it leaves a file in the temp folder
     order = json.load(sys.stdin)
     if order["act"] == "detect":
-        import onnxruntime
-
         answer = {"version": onnxruntime.__version__, "execution_providers": onnxruntime.get_available_providers()}
     else:
         answer = {"runs_per_s": _measure(order["slots"], order["seconds"])}

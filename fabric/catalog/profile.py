@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from fabric.catalog.inspect import Inspection
 from fabric.core.errors import InvalidModel
 
+onnxruntime.disable_telemetry_events()  # else it leaves a file in the temp folder
+
 BATCHES = (2, 4, 8, 16, 32)
 ITEM_BATCH_MAX = 16  # item_us is that of the best batch up to here
 BATCH_BYTES_MAX = 64 * 1024**2

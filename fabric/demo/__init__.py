@@ -1,5 +1,5 @@
 """The main story on real input: handwritten digits and SqueezeNet."""
 
-import os
+import onnxruntime
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before ONNX Runtime is imported, or it leaves a file in the temp folder
+onnxruntime.disable_telemetry_events()  # else it leaves a file in the temp folder

@@ -12,6 +12,7 @@ from tests.fixtures.trivial_fabric import eventually
 pytestmark = pytest.mark.ray
 
 
+@pytest.mark.chaos
 def test_a_killed_agent_is_started_again_and_rejoins_as_the_same_machine(fabric: LocalFabric):
     # Given two machines, and the agent of the second
     machines = last_heartbeats(fabric.url, fabric.owner_api_key)

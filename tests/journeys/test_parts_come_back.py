@@ -38,7 +38,8 @@ def test_a_killed_dispatcher_is_replaced_and_the_job_goes_on(fabric: LocalFabric
     assert reasons == {"dispatcher_restarted"}
 
 
-@pytest.mark.parametrize("part", [pytest.param("gcs_server", marks=pytest.mark.slow), "everything"])
+@pytest.mark.chaos
+@pytest.mark.parametrize("part", ["gcs_server", "everything"])
 def test_a_killed_head_comes_back_and_the_job_goes_on(fabric: LocalFabric, long_job: LongJob, part: str):
     head = fabric.part("ray-head")
     (before,) = head.marks()
@@ -52,6 +53,7 @@ def test_a_killed_head_comes_back_and_the_job_goes_on(fabric: LocalFabric, long_
     np.testing.assert_array_equal(again.result("y"), np.full((3, 4), 3, np.float32))
 
 
+@pytest.mark.chaos
 def test_a_killed_database_comes_back_and_the_job_goes_on(fabric: LocalFabric, long_job: LongJob):
     # Given a job, and another one that is submitted again and again from the moment of the kill on
     upload_trivial(long_job.client)
@@ -148,7 +150,8 @@ def test_a_machine_that_is_asked_to_end_finishes_its_orders_first(
 # ── watchers ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("heartbeats", [2, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.slow
+@pytest.mark.parametrize("heartbeats", [2, pytest.param(40, marks=pytest.mark.timeout(900))])
 def test_an_idle_stream_stays_open_with_heartbeats_and_events_still_arrive(fabric: LocalFabric, client: Client, heartbeats: int):
     upload_trivial(client)
     # Given somebody who watches a job for which there is no machine
