@@ -26,6 +26,7 @@ for name, group in [
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the endpoint's answer as JSON.")]
 console = Console()
+PIPE_WIDTH = 250
 
 
 def main() -> None:
@@ -259,7 +260,8 @@ def show(rows: list[dict[str, Any]], columns: dict[str, Any], as_json: bool) -> 
         table.add_column(title, overflow="fold", no_wrap=title == "id")  # an id is there to be copied
     for row in rows:
         table.add_row(*(str(cell(row)) for cell in columns.values()))
-    console.print(table)
+    # A pipe has no width: there nothing is folded.
+    (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(table)
 
 
 def shapes(tensors: dict[str, Any]) -> str:

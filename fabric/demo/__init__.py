@@ -2,4 +2,4 @@
 
 import onnxruntime
 
-onnxruntime.disable_telemetry_events()  # else it leaves a file in the temp folder
+onnxruntime.disable_telemetry_events()
