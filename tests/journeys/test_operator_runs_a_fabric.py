@@ -76,6 +76,7 @@ def wallet(url: str, key: str) -> dict:
     return answer.json()
 
 
+@pytest.mark.slow
 def test_an_operator_starts_a_fabric_stops_it_and_finds_everything_again(home, start):
     # Given a fabric that was started and says what people need
     first = start()
