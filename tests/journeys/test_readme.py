@@ -112,4 +112,6 @@ def test_every_other_block_of_the_readme_does_what_it_says(tmp_path):
     finally:
         if joined is not None:
             joined.end()
-        assert up.end() == 0, up.printed
+        ended = up.end()
+        shutil.rmtree(home, ignore_errors=True)
+        assert ended == 0, up.printed
