@@ -5,11 +5,13 @@ the data belongs to an unprivileged user when Fabric runs as root, because Postg
 anything else is touched.
 """
 
+import filecmp
 import importlib.util
 import os
 import pwd
 import secrets
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -80,8 +82,9 @@ def start_postgres(data: Path, log: Path, *, sockets: Path | None = None, fast: 
     """
     password = _password(data.with_name(data.name + ".password"))
     account = _account()
+    programs = reachable_programs(binaries(), data.parent) if account else binaries()
     if not (data / "PG_VERSION").exists():
-        _initialise(data, password, account)
+        _initialise(data, password, account, programs)
     sockets = _own(sockets, account) if sockets else _sockets_folder(data, account)
     options = [
         "-D", str(data), "-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}",
@@ -93,7 +96,7 @@ def start_postgres(data: Path, log: Path, *, sockets: Path | None = None, fast: 
         options += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [str(binaries() / "postgres"), *options],
+            [str(programs / "postgres"), *options],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=_environment(), cwd="/",
             **account,
         )  # fmt: skip
@@ -102,7 +105,21 @@ def start_postgres(data: Path, log: Path, *, sockets: Path | None = None, fast: 
     return server
 
 
-def _initialise(data: Path, password: str, account: dict[str, Any]) -> None:
+def reachable_programs(installed: Path, near: Path) -> Path:
+    """The folder with initdb and postgres for an unprivileged user: a copy in `near` when only root can pass to `installed`."""
+    if all(folder.stat().st_mode & stat.S_IXOTH for folder in (installed, *installed.parents)):
+        return installed
+    copied = near / "postgresql"
+    if not (copied / "bin" / "postgres").exists() or not filecmp.cmp(installed / "postgres", copied / "bin" / "postgres"):
+        shutil.rmtree(copied, ignore_errors=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".postgresql-", dir=near))
+        unfinished.chmod(0o711)
+        shutil.copytree(installed.parent, unfinished, symlinks=True, dirs_exist_ok=True)
+        unfinished.replace(copied)
+    return copied / "bin"
+
+
+def _initialise(data: Path, password: str, account: dict[str, Any], programs: Path) -> None:
     shutil.rmtree(data, ignore_errors=True)  # a first start that was interrupted leaves a folder without PG_VERSION
     data.mkdir(mode=0o700, parents=True)
     if account:
@@ -114,7 +131,7 @@ def _initialise(data: Path, password: str, account: dict[str, Any]) -> None:
         os.chown(pwfile, account["user"], account["group"])
     try:
         subprocess.run(
-            [str(binaries() / "initdb"), "-D", str(data), "-U", "fabric", "-A", "scram-sha-256", "--encoding=UTF8",
+            [str(programs / "initdb"), "-D", str(data), "-U", "fabric", "-A", "scram-sha-256", "--encoding=UTF8",
              "--locale=C.UTF-8", "--data-checksums", f"--pwfile={pwfile}"],
             check=True, capture_output=True, env=_environment(), cwd="/", **account,
         )  # fmt: skip
