@@ -110,13 +110,18 @@ def reachable_programs(installed: Path, near: Path) -> Path:
     if all(folder.stat().st_mode & stat.S_IXOTH for folder in (installed, *installed.parents)):
         return installed
     copied = near / "postgresql"
-    if not (copied / "bin" / "postgres").exists() or not filecmp.cmp(installed / "postgres", copied / "bin" / "postgres"):
+    version = installed.parent
+    programs = copied / version.parent.name / version.name / installed.name
+    if not (programs / "postgres").exists() or not filecmp.cmp(installed / "postgres", programs / "postgres"):
         shutil.rmtree(copied, ignore_errors=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".postgresql-", dir=near))
         unfinished.chmod(0o711)
-        shutil.copytree(installed.parent, unfinished, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(version, unfinished / version.parent.name / version.name, symlinks=True)
+        libraries = version.parent.with_name(version.parent.name + ".libs")  # the wheel's own, found relative to the programs
+        if libraries.is_dir():
+            shutil.copytree(libraries, unfinished / libraries.name)
         unfinished.replace(copied)
-    return copied / "bin"
+    return programs
 
 
 def _initialise(data: Path, password: str, account: dict[str, Any], programs: Path) -> None:

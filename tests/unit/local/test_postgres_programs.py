@@ -6,11 +6,13 @@ from fabric.local.postgres import reachable_programs
 
 
 def installed_in(folder: Path, *, version: str = "18") -> Path:
-    (folder / "pg" / "bin").mkdir(parents=True, exist_ok=True)
-    (folder / "pg" / "lib").mkdir(exist_ok=True)
-    (folder / "pg" / "bin" / "postgres").write_text(f"postgres {version}")
-    (folder / "pg" / "lib" / "libpq.so").write_text("shared")
-    return folder / "pg" / "bin"
+    """As in a wheel: the programs in the package, what they link against in the folder `<package>.libs` beside it."""
+    programs = folder / "server" / "pg" / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    (folder / "server.libs").mkdir(exist_ok=True)
+    (programs / "postgres").write_text(f"postgres {version}")
+    (folder / "server.libs" / "libpq.so").write_text("shared")
+    return programs
 
 
 def test_programs_behind_a_closed_folder_are_copied_beside_the_data(tmp_path: Path) -> None:
@@ -19,9 +21,9 @@ def test_programs_behind_a_closed_folder_are_copied_beside_the_data(tmp_path: Pa
     installed = installed_in(closed)
     closed.chmod(0o700)
     found = reachable_programs(installed, near)
-    assert found == near / "postgresql" / "bin"
+    assert found == near / "postgresql" / "server" / "pg" / "bin"
     assert (found / "postgres").read_text() == "postgres 18"
-    assert (found.parent / "lib" / "libpq.so").exists()
+    assert (near / "postgresql" / "server.libs" / "libpq.so").exists()
     assert (near / "postgresql").stat().st_mode & 0o001
 
 
