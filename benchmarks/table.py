@@ -35,15 +35,20 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
+def figure(value: float) -> str:
+    """Four digits, and never a power of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def show(title: str, rows: Sequence[Row]) -> None:
     """Print the rows and store them as benchmarks/results/<title>.json."""
     table = Table(title=title, title_justify="left")
     for column in ("what", "measured", "beside", "reference", "ratio", "reach"):
         table.add_column(column, justify="right" if column in {"measured", "reference", "ratio"} else "left")
     for row in rows:
-        reference = "" if row.reference_value is None else f"{row.reference_value:,.4g} {row.unit}"
+        reference = "" if row.reference_value is None else f"{figure(row.reference_value)} {row.unit}"
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        table.add_row(row.name, f"{row.value:,.4g} {row.unit}", row.reference_name, reference, ratio, row.reach)
+        table.add_row(row.name, f"{figure(row.value)} {row.unit}", row.reference_name, reference, ratio, row.reach)
     Console(width=160).print(table)
     RESULTS.mkdir(exist_ok=True)
     stored = {"machine": platform.platform(), "rows": [asdict(row) | {"ratio": row.ratio} for row in rows]}
