@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import bench_batch, bench_latency, bench_ledger, bench_memory, bench_subtasks
+from benchmarks import bench_batch, bench_latency, bench_ledger, bench_memory, bench_sandbox, bench_subtasks
 from benchmarks.table import show
 from fabric.local.up import LocalFabric
 
@@ -17,6 +17,8 @@ def main(wanted: list[str]) -> None:
     rows = []
     if not wanted or "ledger" in wanted:
         rows += bench_ledger.run()
+    if not wanted or "sandbox" in wanted:
+        rows += bench_sandbox.run()
     chosen = [bench for name, bench in ON_A_FABRIC.items() if not wanted or name in wanted]
     if chosen:
         home = Path(tempfile.mkdtemp(prefix="fabric-bench-"))

@@ -1,4 +1,4 @@
-"""Resident memory of gateway, dispatcher and actor: at rest, after the runs, and over ten repeated jobs."""
+"""Resident memory of gateway, dispatcher, actor and runner: at rest, after the runs, and over ten repeated jobs."""
 
 import os
 
@@ -12,7 +12,7 @@ from fabric.local.up import LocalFabric
 
 JOBS = 10
 ITEMS = 64
-PARTS = {"gateway": "Gateway", "dispatcher": "Dispatcher", "actor": "ProviderActor"}
+PARTS = {"gateway": "Gateway", "dispatcher": "Dispatcher", "actor": "ProviderActor", "runner": "fabric.sandbox.runner"}
 MIB = 1024 * 1024
 
 
@@ -25,7 +25,7 @@ def resident_mib() -> dict[str, float]:
         except psutil.Error:
             continue
         for part, word in PARTS.items():
-            if title.startswith("ray::") and word in title:
+            if word in title and (title.startswith("ray::") or part == "runner"):
                 found[part] = max(found[part], resident)
     return found
 

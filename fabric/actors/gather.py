@@ -1,19 +1,13 @@
-"""An order's parts: which byte ranges to fetch, and from them the items of each model input."""
+"""An order's parts: which byte ranges to fetch, and where each part then lies in the memory that the runner sees."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from fabric.actors.messages import InputOrder, ItemError, Order, Part
-from fabric.actors.sessions import LoadedModel
-from fabric.actors.transfer import ByteRange, TransferFailed
-from fabric.codecs.base import Array, BadPayload, Buffer, Decoder, Payload
-from fabric.codecs.registry import codec_named
+from fabric.actors.messages import Order, Part, SubtaskOrder
+from fabric.actors.transfer import ByteRange
+from fabric.sandbox.memory import aligned
+from fabric.sandbox.messages import InputAt, PartAt, SubtaskAt
 
 WASTE_BYTES_MAX = 1024 * 1024  # a range may always contain so much that nobody asked for
-ITEM_ERROR_CHARACTERS_MAX = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,106 +54,43 @@ def _groups(parts: list[Part]) -> list[list[Part]]:
     return [parts] if covered <= 2 * used + WASTE_BYTES_MAX else runs
 
 
-class InputItems:
-    """The items of one input of one subtask, decoded when they are taken."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything that an order's inputs need lies in one block of memory."""
 
-    def __init__(self, name: str, payloads: list[Payload], decoder: Decoder, dtype: np.dtype[Any]):
-        """Check that the payloads can be items of this input.
+    size: int
+    ranges: list[tuple[int, int]]  # where each range of the plan begins and ends
+    inline: list[tuple[int, bytes]]  # where the data goes that came with the order
+    places: dict[int, int]  # id(part) -> where it begins
 
-        Raises:
-            BadPayload: they cannot.
-        """
-        shapes = {decoder.item_shape(payload) for payload in payloads}
-        if len(shapes) != 1:
-            raise BadPayload(f"input {name!r} has items of differing shapes")
-        self.name = name
-        self.count = sum(payload.item_count for payload in payloads)
-        (self.item_shape,) = shapes
-        self.dtype = dtype
-        self._payloads = payloads
-        self._decoder = decoder
-
-    def take(self, start: int, stop: int, model: LoadedModel) -> tuple[Array, list[ItemError]]:
-        """Items [start, stop), in the bytes they came in or in the model's buffer, and those that failed: their rows hold anything."""
-        if len(self._payloads) == 1:
-            view = self._decoder.view(self._payloads[0], start, stop)
-            if view is not None:
-                return view, []
-        out = model.buffer(self.name, (stop - start, *self.item_shape), self.dtype)
-        errors = []
-        first = 0
-        for payload in self._payloads:
-            begin, end = max(start - first, 0), min(stop - first, payload.item_count)
-            if begin < end:
-                at = first + begin - start
-                failures = self._decoder.decode(payload, begin, end, out[at : at + end - begin])
-                errors += [ItemError(first + f.index, f.code, f.detail[:ITEM_ERROR_CHARACTERS_MAX]) for f in failures]
-            first += payload.item_count
-        return out, errors
+    def place(self, part: Part) -> PartAt:
+        """The part as the runner finds it."""
+        offset = self.places.get(id(part))
+        length = part.length if part.data is None else len(part.data)
+        return PartAt(part.item_count, part.encoding, offset, length, part.dtype, part.shape, part.sizes)
 
 
-class InputReader:
-    """Turns the parts of an order's inputs into items; one for each order."""
-
-    def __init__(self, order: Order, plan: FetchPlan, fetched: Sequence[memoryview | TransferFailed]):
-        """Compile the decoders of the model's inputs.
-
-        Raises:
-            Invalid: a card entry does not fit its input.
-        """
-        self._places = plan.places
-        self._fetched = fetched
-        self._specs = order.model.inputs
-        self._decoders = {name: _decoder_of(spec) for name, spec in self._specs.items()}
-
-    def items(self, wanted: InputOrder) -> InputItems:
-        """The items of one input.
-
-        Raises:
-            BadPayload: they do not fit the input.
-            TransferFailed: they could not be fetched.
-        """
-        if wanted.name not in self._specs:
-            raise BadPayload(f"the model has no input {wanted.name!r}")
-        dtype = np.dtype(self._specs[wanted.name]["dtype"])
-        return InputItems(wanted.name, [self._payload(part) for part in wanted.parts], self._decoders[wanted.name], dtype)
-
-    def broadcast(self, wanted: InputOrder, model: LoadedModel) -> Array:
-        """A broadcast input as the model takes it: its one item as it is, or with an item axis of 1 where the model has one.
-
-        Raises:
-            BadPayload: not one item, or it does not fit the input.
-            TransferFailed: it could not be fetched.
-        """
-        if len(wanted.parts) != 1 or wanted.parts[0].item_count != 1:
-            raise BadPayload(f"broadcast input {wanted.name!r} is not one item")
-        spec = self._specs.get(wanted.name)
-        if spec is not None and wanted.parts[0].encoding == "rows" and len(wanted.parts[0].shape) == len(spec["shape"]):
-            decoder = _decoder_of({**spec, "shape": [None, *spec["shape"]]})
-            items = InputItems(wanted.name, [self._payload(wanted.parts[0])], decoder, np.dtype(spec["dtype"]))
-            array: Array = items.take(0, 1, model)[0][0]
-            return array
-        array, errors = self.items(wanted).take(0, 1, model)
-        if errors:
-            raise BadPayload(f"broadcast input {wanted.name!r}: {errors[0].detail}")
-        return array
-
-    def _payload(self, part: Part) -> Payload:
-        data: Buffer
-        if part.data is not None:
-            data = part.data
-        else:
-            if id(part) not in self._places:
-                raise BadPayload("a part has neither data nor a URL")
-            index, begin = self._places[id(part)]
-            fetched = self._fetched[index]
-            if isinstance(fetched, TransferFailed):
-                raise fetched
-            data = fetched[begin : begin + part.length]
-        return Payload(part.item_count, data, part.dtype, part.shape, part.sizes)
+def lay_out(order: Order, plan: FetchPlan) -> Layout:
+    """One range after another, then what came inline, each where any number may begin."""
+    ranges: list[tuple[int, int]] = []
+    end = 0
+    for wanted in plan.ranges:
+        ranges.append((end, end + max(0, wanted.length)))
+        end = aligned(ranges[-1][1])
+    places = {part: ranges[index][0] + offset for part, (index, offset) in plan.places.items()}
+    inline: list[tuple[int, bytes]] = []
+    for subtask in order.subtasks:
+        for part in (part for wanted in subtask.inputs for part in wanted.parts):
+            if part.data is not None:
+                inline.append((end, part.data))
+                places[id(part)] = end
+                end = aligned(end + len(part.data))
+    return Layout(end, ranges, inline, places)
 
 
-def _decoder_of(spec: dict[str, Any]) -> Decoder:
-    entry = spec.get("codec") or {}
-    codec = codec_named(entry.get("codec", "tensor"))
-    return codec.decoder(codec.complete_entry(entry, spec), spec)
+def placed(subtask: SubtaskOrder, layout: Layout) -> SubtaskAt:
+    """The subtask as the runner computes it."""
+    return SubtaskAt(
+        subtask.item_count,
+        tuple(InputAt(i.name, tuple(layout.place(part) for part in i.parts), i.broadcast) for i in subtask.inputs),
+    )

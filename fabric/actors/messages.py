@@ -166,7 +166,7 @@ def decode_order(frame: bytes) -> Order:
             _count(inline_max),
             float(timeout_s),
         )
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise BadFrame(f"not an order: {error}") from error
 
 

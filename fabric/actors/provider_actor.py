@@ -34,9 +34,9 @@ _NO_ORDER = bytes(16)
 class ProviderActor:
     """One slot of one provider: runs one order at a time and prepares the next ones meanwhile."""
 
-    def __init__(self, execution_provider: str, threads: int):
-        """Compute with ONNX Runtime's `execution_provider` on `threads` CPU threads."""
-        self._sessions = SessionCache(execution_provider, threads)
+    def __init__(self, execution_provider: str, threads: int, memory_bytes: int | None = None):
+        """Compute with ONNX Runtime's `execution_provider` on `threads` CPU threads, in so much memory."""
+        self._sessions = SessionCache(execution_provider, threads, memory_bytes=memory_bytes)
         self._transfer = Transfer()
         self._preparing = ThreadPoolExecutor(2, thread_name_prefix="prepare")
         # A single thread is the lock: orders run one after the other, in the order in which they were prepared.
@@ -95,6 +95,7 @@ class ProviderActor:
         self._preparing.shutdown(wait=True)
         self._running.shutdown(wait=True)
         self._transfer.close()
+        self._sessions.close()
 
     async def _receipt(self, order: Order, cancellation: Cancellation) -> bytes:
         loop = asyncio.get_running_loop()

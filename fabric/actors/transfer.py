@@ -4,10 +4,10 @@ No redirect is followed, no credential is sent, nothing is read beyond the bytes
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import urllib3
@@ -57,38 +57,43 @@ class Transfer:
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="transfer")
         self._pause_s = pause_s
 
-    def fetch(self, wanted: ByteRange, cancellation: Cancellation) -> memoryview:
-        """Exactly these bytes, in one aligned buffer.
+    def fetch(self, wanted: ByteRange, cancellation: Cancellation, into: memoryview | None = None) -> memoryview:
+        """Exactly these bytes, in `into` where it is given, else in an aligned buffer of their own.
 
         Raises:
             TransferFailed: they cannot be had.
             Cancelled: the wish came first.
         """
-        return self._patiently("fetch", lambda: self._fetch_once(wanted, cancellation), cancellation)
+        return self._patiently("fetch", lambda: self._fetch_once(wanted, cancellation, into), cancellation)
 
-    def fetch_all(self, ranges: list[ByteRange], cancellation: Cancellation) -> list[memoryview | TransferFailed]:
-        """All of them, some at a time; a failure takes its place in the list.
+    def fetch_all(
+        self, ranges: list[ByteRange], cancellation: Cancellation, into: Sequence[memoryview] | None = None
+    ) -> list[memoryview | TransferFailed]:
+        """All of them, each like `fetch`, some at a time; a failure takes its place in the list.
 
         Raises:
             Cancelled: the wish came first.
         """
+        places: Sequence[memoryview | None] = into or [None] * len(ranges)
         if len(ranges) == 1:
-            return [self._fetched_or_failure(ranges[0], cancellation)]
-        return list(self._threads.map(lambda wanted: self._fetched_or_failure(wanted, cancellation), ranges))
+            return [self._fetched_or_failure(ranges[0], cancellation, places[0])]
+        return list(self._threads.map(lambda wanted, at: self._fetched_or_failure(wanted, cancellation, at), ranges, places))
 
-    def fetch_object(self, url: str, size: int, sha256: str, cancellation: Cancellation) -> bytes:
-        """A whole object whose size and hash are known.
+    def fetch_object(
+        self, url: str, size: int, sha256: str, cancellation: Cancellation, into: memoryview | None = None
+    ) -> memoryview:
+        """A whole object whose size and hash are known, like `fetch`.
 
         Raises:
             TransferFailed: it cannot be had, or is another one.
             Cancelled: the wish came first.
         """
-        content = self.fetch(ByteRange(url, 0, size), cancellation)
+        content = self.fetch(ByteRange(url, 0, size), cancellation, into)
         if hashlib.sha256(content).hexdigest() != sha256:
             raise TransferFailed("hash_mismatch", "the object behind the URL is not the one that was ordered")
-        return bytes(content)
+        return content
 
-    def put(self, url: str, body: bytes, cancellation: Cancellation) -> None:
+    def put(self, url: str, body: bytes | memoryview, cancellation: Cancellation) -> None:
         """Store the body.
 
         Raises:
@@ -97,7 +102,7 @@ class Transfer:
         """
         self._patiently("upload", lambda: self._put_once(url, body), cancellation)
 
-    def put_soon(self, url: str, body: bytes, cancellation: Cancellation) -> "Future[None]":
+    def put_soon(self, url: str, body: bytes | memoryview, cancellation: Cancellation) -> "Future[None]":
         """`put` beside whatever goes on."""
         return self._threads.submit(self.put, url, body, cancellation)
 
@@ -106,9 +111,11 @@ class Transfer:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._http.clear()
 
-    def _fetched_or_failure(self, wanted: ByteRange, cancellation: Cancellation) -> memoryview | TransferFailed:
+    def _fetched_or_failure(
+        self, wanted: ByteRange, cancellation: Cancellation, into: memoryview | None
+    ) -> memoryview | TransferFailed:
         try:
-            return self.fetch(wanted, cancellation)
+            return self.fetch(wanted, cancellation, into)
         except TransferFailed as error:
             return error
 
@@ -127,7 +134,7 @@ class Transfer:
             pause_s *= 2
         raise AssertionError("the last attempt returns or raises")
 
-    def _fetch_once(self, wanted: ByteRange, cancellation: Cancellation) -> memoryview:
+    def _fetch_once(self, wanted: ByteRange, cancellation: Cancellation, into: memoryview | None) -> memoryview:
         if not 0 <= wanted.length <= OBJECT_BYTES_MAX:
             raise TransferFailed("fetch_refused", f"{wanted.length} bytes cannot be fetched")
         if wanted.length == 0:
@@ -142,7 +149,7 @@ class Transfer:
         try:
             _check_status(response.status, "fetch", {200, 206})
             _check_extent(response, wanted)
-            buffer = np.empty(wanted.length, np.uint8).data
+            buffer = np.empty(wanted.length, np.uint8).data if into is None else into[: wanted.length]
             filled = 0
             while filled < wanted.length:
                 cancellation.check()
@@ -156,9 +163,10 @@ class Transfer:
             # A connection with a rest on it cannot be used again.
             (response.release_conn if whole else response.close)()
 
-    def _put_once(self, url: str, body: bytes) -> None:
+    def _put_once(self, url: str, body: bytes | memoryview) -> None:
+        content: Any = body  # urllib3 takes whatever has a buffer, and says less
         response = self._http.request(
-            "PUT", url, body=body, headers={"Content-Type": "application/octet-stream"}, redirect=False
+            "PUT", url, body=content, headers={"Content-Type": "application/octet-stream"}, redirect=False
         )  # fmt: skip
         if response.status == 409:
             return  # an earlier try arrived and only its answer was lost; what lies there is hashed before it is believed

@@ -62,8 +62,17 @@ def encode_frame(tensors: Mapping[str, Array | Sequence[Array]]) -> bytes:
     Raises:
         BadFrame: a dtype that frames do not carry, or pieces that do not fit together.
     """
+    return b"".join(frame_buffers(tensors))
+
+
+def frame_buffers(tensors: Mapping[str, Array | Sequence[Array]]) -> list[bytes | memoryview]:
+    """What makes up the frame of these tensors, one after another: their own memory, wherever it can be taken as it is.
+
+    Raises:
+        BadFrame: a dtype that frames do not carry, or pieces that do not fit together.
+    """
     fields: list[list[Any]] = []
-    buffers: list[Any] = []
+    buffers: list[bytes | memoryview] = []
     for name, tensor in tensors.items():
         pieces = [tensor] if isinstance(tensor, np.ndarray) else list(tensor)
         dtype, shape = _common_form(name, pieces)
@@ -75,7 +84,7 @@ def encode_frame(tensors: Mapping[str, Array | Sequence[Array]]) -> bytes:
     padding = bytes(-(_PREFIX.size + len(header)) % _ALIGNMENT)
     if len(header) + len(padding) > HEADER_BYTES_MAX:
         raise BadFrame("too many or too long names")
-    return b"".join((_PREFIX.pack(MAGIC, len(header)), header, padding, *buffers))
+    return [_PREFIX.pack(MAGIC, len(header)) + header + padding, *buffers]
 
 
 def decode_header(prefix: bytes | memoryview) -> FrameHeader:

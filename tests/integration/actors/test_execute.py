@@ -1,5 +1,6 @@
 import hashlib
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from fabric.actors.messages import (
     encode_order,
     encode_receipt,
 )
-from fabric.actors.sessions import CPU, LoadedModel, SessionCache
+from fabric.actors.sessions import CPU, SessionCache
 from fabric.actors.transfer import Transfer
 from fabric.codecs.frame import decode_frame, decode_header, frame_matches
 from fabric.codecs.image import encode_png
@@ -33,6 +34,10 @@ class Slot:
         self.sessions = SessionCache(CPU, 1)
         self.transfer = Transfer(pause_s=0.001)
 
+    def close(self) -> None:
+        self.transfer.close()
+        self.sessions.close()
+
     def run(self, order, cancellation: Cancellation | None = None) -> Receipt:
         receipt = run_order(decode_order(encode_order(order)), self.sessions, self.transfer, cancellation or Cancellation())
         return decode_receipt(encode_receipt(receipt))
@@ -42,7 +47,7 @@ class Slot:
 def slot():
     slot = Slot()
     yield slot
-    slot.transfer.close()
+    slot.close()
 
 
 def outputs_of(receipt: Receipt, index: int = 0) -> dict[str, np.ndarray]:
@@ -249,35 +254,28 @@ def test_bytes_that_are_no_model_fail_the_whole_order(slot, orders, affine_model
 
 
 def test_an_accelerator_that_is_not_there_is_named(orders, affine_model):
-    transfer = Transfer()
+    transfer, sessions = Transfer(), SessionCache("NoSuchExecutionProvider", 1)
     order = orders.order(orders.model(affine_model), a_subtask("x", *orders.rows(ITEMS)))
-    receipt = run_order(order, SessionCache("NoSuchExecutionProvider", 1), transfer, Cancellation())
+    receipt = run_order(order, sessions, transfer, Cancellation())
     transfer.close()
+    sessions.close()
     assert receipt.error_code == "execution_provider_missing"
 
 
-class AnnouncingModel(LoadedModel):
-    """Tells when a run begins."""
+def when_computing(runner, act) -> threading.Thread:
+    """Do something as soon as a run really uses the processor."""
 
-    def __init__(self, model: LoadedModel, begun: threading.Event):
-        super().__init__(model.session, model.size, 1)
-        self._begun = begun
+    def wait() -> None:
+        while not runner.is_running:
+            time.sleep(0)
+        used = runner.life.child.processor_s()
+        while runner.life.child.processor_s() < used + 0.05:
+            time.sleep(0)
+        act()
 
-    def run(self, outputs, feeds, options):
-        self._begun.set()
-        return super().run(outputs, feeds, options)
-
-
-class AnnouncingSessions(SessionCache):
-    """Gives models that tell when a run begins."""
-
-    def __init__(self) -> None:
-        super().__init__(CPU, 1)
-        self.begun = threading.Event()
-
-    def get(self, model, transfer, cancellation):
-        loaded, load_us = super().get(model, transfer, cancellation)
-        return AnnouncingModel(loaded, self.begun), load_us
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
 
 
 @pytest.mark.parametrize(("reason", "expected"), [("", ("cancelled", "cancelled")), (TIMEOUT, ("failed", "order_timeout"))])
@@ -285,11 +283,9 @@ def test_a_run_under_way_is_given_up_when_its_order_is(slot, orders, reason, exp
     # Given a model that would run for minutes
     model = orders.model(onnx_models.slow(multiplications=300_000_000))
     order = orders.order(model, *(a_subtask("x", p) for p in orders.split(np.ones((2, 64), np.float32), [1, 1])))
-    slot.sessions = AnnouncingSessions()
     cancellation = Cancellation()
     # When its order is given up while it runs
-    canceller = threading.Thread(target=lambda: (slot.sessions.begun.wait(), cancellation.cancel(reason)))
-    canceller.start()
+    canceller = when_computing(slot.sessions.runner, lambda: cancellation.cancel(reason))
     receipt = slot.run(order, cancellation)
     canceller.join()
     # Then both subtasks are told as given up, and nothing is billed
@@ -310,9 +306,11 @@ def test_the_least_recently_used_model_makes_room(orders, affine_model):
     models = [orders.model(content) for content in (affine_model, onnx_models.identity(), onnx_models.centred())]
     cache = SessionCache(CPU, 1, bytes_max=models[0].size + models[1].size + models[2].size - 1)
     for model in (models[0], models[1], models[0], models[2]):
-        cache.get(model, transfer, Cancellation())
+        cache.load(model, transfer, Cancellation())
     transfer.close()
-    assert cache.loaded == (models[0].sha256, models[2].sha256)
+    loaded = cache.loaded
+    cache.close()
+    assert loaded == (models[0].sha256, models[2].sha256)
 
 
 def test_two_orders_for_a_new_model_load_it_once(slot, orders, affine_model):
@@ -322,12 +320,12 @@ def test_two_orders_for_a_new_model_load_it_once(slot, orders, affine_model):
 
     def load() -> None:
         arrived.wait()
-        found.append(slot.sessions.get(model, slot.transfer, Cancellation())[0])
+        found.append(slot.sessions.load(model, slot.transfer, Cancellation()))
 
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(set(map(id, found))) == 1
+    assert sorted(load_us > 0 for load_us in found) == [False, False, False, True]
     assert len(orders.http.requests) == 1

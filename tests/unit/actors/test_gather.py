@@ -1,4 +1,4 @@
-from fabric.actors.gather import plan_fetches
+from fabric.actors.gather import lay_out, placed, plan_fetches
 from fabric.actors.messages import InputOrder, ModelRef, Order, Part, SubtaskOrder
 from fabric.actors.transfer import ByteRange
 
@@ -43,3 +43,14 @@ def test_the_same_rows_twice_are_fetched_once():
     plan = plan_fetches(an_order(*parts))
     assert plan.ranges == [ByteRange("u", 10, 20)]
     assert plan.places[id(parts[2])] == (0, 5)
+
+
+def test_ranges_and_inline_data_lie_beside_each_other_where_any_number_may_begin():
+    parts = [a_part("u", 128, 100), a_part(None, 0, 0), a_part("u", 228, 4), a_part("v", 7, 10), Part(1, "rows")]
+    order = an_order(*parts)
+    layout = lay_out(order, plan_fetches(order))
+    assert layout.ranges == [(0, 104), (128, 138)]
+    assert layout.inline == [(192, b"inline")]
+    found = [placed(subtask, layout).inputs[0].parts[0] for subtask in order.subtasks]
+    assert [(part.offset, part.length) for part in found] == [(0, 100), (192, 6), (100, 4), (128, 10), (None, 0)]
+    assert layout.size == 256

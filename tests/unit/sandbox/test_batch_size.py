@@ -1,6 +1,6 @@
 import pytest
 
-from fabric.actors.batch_size import BatchSize
+from fabric.sandbox.batch_size import BatchSize
 
 
 def settled(batch: BatchSize, seconds_of) -> int:

@@ -1,0 +1,143 @@
+"""ONNX Runtime sessions of one slot: loaded by content hash on its own device and threads, evicted when the parent says so."""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from fabric.codecs.base import Array, Decoder
+from fabric.sandbox.batch_size import BatchSize
+from fabric.sandbox.stop import Stop
+
+CPU = "CPUExecutionProvider"
+_LOG_ERRORS_ONLY = 3
+
+onnxruntime.disable_telemetry_events()
+
+
+class LoadFailed(Exception):
+    """The model cannot be run here. `code` is model_unloadable, execution_provider_missing or memory_limit."""
+
+    def __init__(self, code: str, detail: str):
+        self.code = code
+        super().__init__(detail)
+
+
+class LoadedModel:
+    """One session, the batch size that suits it, and buffers that its runs use again and again."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, items_max: int):
+        """Own `session`."""
+        self.session = session
+        self.batch = BatchSize(items_max)
+        self._buffers: dict[str, Array] = {}
+        self._specs: object = None
+        self._decoders: dict[str, Decoder] = {}
+
+    def decoders(self, specs: object, compiled: Callable[[], dict[str, Decoder]]) -> dict[str, Decoder]:
+        """The decoders of the model's inputs, compiled again only when a job's card differs from the last one's."""
+        if specs != self._specs:
+            self._decoders = compiled()
+            self._specs = specs
+        return self._decoders
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Room for one batch of input `name`. Its content lasts until the next call for the same input."""
+        present = self._buffers.get(name)
+        if present is None or present.shape[1:] != shape[1:] or present.dtype != dtype or len(present) < shape[0]:
+            present = self._buffers[name] = np.empty(shape, dtype)
+        return present[: shape[0]]
+
+    def run(self, outputs: Sequence[str], feeds: dict[str, Array], options: onnxruntime.RunOptions) -> list[Any]:
+        """One run. Raises whatever ONNX Runtime raises."""
+        return list(self.session.run(outputs, feeds, options))
+
+
+class Sessions:
+    """The sessions of one slot. Safe to use from several threads; one at a time loads."""
+
+    def __init__(self, execution_provider: str, threads: int):
+        """Sessions run on `execution_provider` with `threads` CPU threads each."""
+        self._execution_provider = execution_provider
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._models: dict[str, LoadedModel] = {}
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The hashes of the models that are loaded."""
+        with self._lock:
+            return tuple(self._models)
+
+    def get(self, sha256: str) -> LoadedModel | None:
+        """The model when it is loaded."""
+        with self._lock:
+            return self._models.get(sha256)
+
+    def load(self, sha256: str, content: bytes, items_max: int, stop: Stop) -> None:
+        """Make the model's session.
+
+        Raises:
+            LoadFailed: ONNX Runtime refuses it, or there is not enough memory for it even alone.
+            Stopped: the wish came first.
+        """
+        try:
+            session = self._session(content, stop)
+        except LoadFailed as error:
+            if error.code != "memory_limit" or not self.evict_but(None):
+                raise
+            session = self._session(content, stop)
+        loaded = LoadedModel(session, items_max)
+        with self._lock:
+            self._models[sha256] = loaded
+
+    def evict(self, hashes: Iterable[str]) -> None:
+        """Those are wanted no more. A session lives on until the run that uses it has ended."""
+        with self._lock:
+            for sha256 in hashes:
+                self._models.pop(sha256, None)
+
+    def evict_but(self, sha256: str | None) -> bool:
+        """Make room: keep only this one. False when there was no other."""
+        with self._lock:
+            others = [key for key in self._models if key != sha256]
+            for key in others:
+                del self._models[key]
+            return bool(others)
+
+    def _options(self) -> onnxruntime.SessionOptions:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = _LOG_ERRORS_ONLY
+        # Waiting threads sleep: the cores belong to the machine's owner and to the other slots.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        return options
+
+    def _session(self, content: bytes, stop: Stop) -> onnxruntime.InferenceSession:
+        if self._execution_provider not in onnxruntime.get_available_providers():
+            raise LoadFailed("execution_provider_missing", f"{self._execution_provider} is not installed here")
+        if hasattr(onnxruntime, "preload_dlls") and "CUDA" in self._execution_provider:
+            onnxruntime.preload_dlls()  # CUDA's libraries may have come as packages, where no linker looks
+        providers = list(dict.fromkeys([self._execution_provider, CPU]))
+        options = self._options()
+        stop.ends(lambda: options.set_load_cancellation_flag(True))
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=providers)
+        except Exception as error:
+            stop.check()
+            raise LoadFailed("memory_limit" if is_memory_error(error) else "model_unloadable", str(error)) from error
+        session.disable_fallback()
+        if self._execution_provider not in session.get_providers():
+            raise LoadFailed("execution_provider_missing", f"{self._execution_provider} could not be used for this model")
+        return session
+
+
+def is_memory_error(error: Exception) -> bool:
+    """True for the many ways in which NumPy and ONNX Runtime say that no memory is left."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(said in text for said in ("bad_alloc", "allocate memory", "out of memory"))
