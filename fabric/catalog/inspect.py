@@ -5,8 +5,8 @@ inside the restricted child of `catalog/admit.py`.
 """
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,33 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto
 
-from fabric.core.errors import InvalidModel
+from fabric.catalog.bounds import bounds_of
+from fabric.catalog.operators import DOMAINS
+from fabric.catalog.outline import outline
+from fabric.catalog.places import refusal, shown
+from fabric.catalog.structure import (
+    check_functions,
+    check_names,
+    check_operators,
+    check_tensors,
+    find_place,
+    functions_of,
+    graphs_in,
+    nodes_with_places,
+)
 
 MODEL_BYTES_MAX = 2**31 - 1  # protobuf's own limit
-NODES_MAX = 200_000
 TENSORS_MAX = 64  # inputs, and outputs
 ITEM_BYTES_MAX = 1024**3
 NAME_CHARACTERS_MAX = 200
-OPSET_MAX = 1000
-DOMAINS = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}  # as written -> as onnx knows it
+CHECKER_CHARACTERS_MAX = 400
 DTYPES = {
     TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64", TensorProto.FLOAT16: "float16",
     TensorProto.INT8: "int8", TensorProto.INT16: "int16", TensorProto.INT32: "int32", TensorProto.INT64: "int64",
     TensorProto.UINT8: "uint8", TensorProto.UINT16: "uint16", TensorProto.UINT32: "uint32", TensorProto.UINT64: "uint64",
     TensorProto.BOOL: "bool",
 }  # fmt: skip
+_CHECKED_NODE = re.compile(r"node spec for node\. Name: (?P<name>.*?) OpType: (?P<operator>\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,53 +56,71 @@ class Inspection:
     operators: dict[str, int] = field(default_factory=dict)  # "domain::Name" or "Name" -> how often
     producer: str = ""
     parameters: int = 0  # elements of all initializers
+    bounds: dict[str, Any] = field(default_factory=dict)  # the fields of catalog.bounds.Bounds
 
     def as_json(self) -> dict[str, Any]:
         """The inspection as it is stored with a model version."""
         return asdict(self)
 
 
-def inspect_model(source: bytes | Path) -> Inspection:
-    """Read a model.
+def inspect_model(source: bytes | Path, *, control_flow: bool = False) -> Inspection:
+    """Read a model; with `control_flow` it may hold If, Loop and Scan.
 
     Raises:
-        InvalidModel: with `reason` one of not_onnx, truncated, external_data, custom_operator, unsupported or malformed.
+        InvalidModel: with `reason`, and with `node` where one node of the graph is the cause.
     """
     content = source.read_bytes() if isinstance(source, Path) else source
     if len(content) > MODEL_BYTES_MAX:
-        raise _refusal("unsupported", f"the file has {len(content)} bytes; an ONNX file has at most {MODEL_BYTES_MAX}")
+        raise refusal("unsupported", f"the file has {len(content)} bytes; an ONNX file has at most {MODEL_BYTES_MAX}")
     model = _parsed(content)
     _check_text(model)
-    _check_external_data(model)
-    _check_operators(model)
-    _check_well_formed(content)
+    functions = functions_of(model)
+    spread_bytes = check_tensors(model)
+    operators = check_operators(model, functions, control_flow=control_flow)
+    check_functions(model, functions)
+    check_names(model)
+    _check_well_formed(model, content)
     initializers = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: _tensor_of(value, "input") for value in model.graph.input if value.name not in initializers}
     outputs = {value.name: _tensor_of(value, "output") for value in model.graph.output}
     _check_items(inputs, outputs)
+    batched = [name for name, tensor in inputs.items() if tensor["shape"] and tensor["shape"][0] is None]
+    bounds = bounds_of(model, functions, batched, spread_bytes=spread_bytes)
+    return _inspection(model, inputs, outputs, operators, bounds.as_json())
+
+
+def _inspection(
+    model: onnx.ModelProto, inputs: dict[str, Any], outputs: dict[str, Any], operators: Counter[str], bounds: dict[str, Any]
+) -> Inspection:
     return Inspection(
         inputs=inputs,
         outputs=outputs,
-        opset=max((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), default=0),
+        opset=max((o.version for o in model.opset_import if DOMAINS.get(o.domain) == ""), default=0),
         ir_version=model.ir_version,
-        operators=dict(sorted(Counter(_operator_name(node) for node in _nodes(model)).items())),
+        operators=dict(sorted(operators.items())),
         producer=f"{model.producer_name} {model.producer_version}".strip()[:NAME_CHARACTERS_MAX],
         parameters=sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
+        bounds=bounds,
     )
 
 
 def _parsed(content: bytes) -> onnx.ModelProto:
+    walked = outline(content)
     model = onnx.ModelProto()
     try:
+        if not walked.is_complete:
+            raise DecodeError
         model.ParseFromString(content)
     except DecodeError:
         if _looks_cut_off(content):
-            raise _refusal("truncated", "the file is cut short: its last field promises more bytes than there are") from None
-        raise _refusal("not_onnx", "this is not an ONNX file") from None
+            raise refusal("truncated", "the file is cut short: its last field promises more bytes than there are") from None
+        if walked.has_graph:
+            raise refusal("malformed", "the file begins as an ONNX file does, but is no valid protobuf") from None
+        raise refusal("not_onnx", "this is not an ONNX file") from None
     if not model.ir_version or not (model.HasField("graph") or model.opset_import):
-        raise _refusal("not_onnx", "this is not an ONNX file: it has no version or no graph")
+        raise refusal("not_onnx", "this is not an ONNX file: it has no version or no graph")
     if not model.HasField("graph") or not model.opset_import:
-        raise _refusal("truncated", "the file is cut short: it has no graph or no operator sets")
+        raise refusal("truncated", "the file is cut short: it has no graph or no operator sets")
     return model
 
 
@@ -121,137 +151,66 @@ def _varint(content: bytes, position: int) -> tuple[int, int]:
     return value, len(content) + 1
 
 
-def _graphs(model: onnx.ModelProto) -> Iterator[Any]:
-    """Everything that holds nodes: the graph, functions, and graphs in attributes of their nodes."""
-    waiting: list[Any] = [model.graph, *model.functions]
-    seen = 0
-    while waiting:
-        graph = waiting.pop()
-        yield graph
-        seen += len(graph.node)
-        if seen > NODES_MAX:
-            raise _refusal("unsupported", f"more than {NODES_MAX} nodes")
-        for node in graph.node:
-            for attribute in node.attribute:
-                waiting.extend(attribute.graphs)
-                if attribute.HasField("g"):
-                    waiting.append(attribute.g)
-
-
-def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    for graph in _graphs(model):
-        yield from graph.node
-
-
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    for graph in _graphs(model):
-        yield from getattr(graph, "initializer", ())
-        yield from _dense(getattr(graph, "sparse_initializer", ()))
-        for node in graph.node:
-            for attribute in node.attribute:
-                yield from attribute.tensors
-                yield from _dense(attribute.sparse_tensors)
-                if attribute.HasField("t"):
-                    yield attribute.t
-                if attribute.HasField("sparse_tensor"):
-                    yield from _dense([attribute.sparse_tensor])
-
-
-def _dense(sparse: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.TensorProto]:
-    for tensor in sparse:
-        yield tensor.values
-        yield tensor.indices
-
-
 def _check_text(model: onnx.ModelProto) -> None:
     """Protobuf gives bytes where text is no UTF-8, and JSONB takes no NUL; nothing further on expects either."""
-    texts = [value.name for value in (*model.graph.input, *model.graph.output)]
-    for node in _nodes(model):
-        texts += [node.op_type, node.domain]
+    texts = [model.producer_name, model.producer_version, *_value_names(model.graph)]
     texts += [opset.domain for opset in model.opset_import]
-    texts += [model.producer_name, model.producer_version]
+    for function in model.functions:
+        texts += [function.domain, function.name, function.overload, *function.input, *function.output, *function.attribute]
+        texts += [opset.domain for opset in function.opset_import]
+    for _, node, _ in nodes_with_places(model):
+        texts += [node.name, node.op_type, node.domain, node.overload, *node.input, *node.output]
+        for attribute in node.attribute:
+            texts += [attribute.name, attribute.ref_attr_name]
+        for _, graph in graphs_in(node):
+            texts += _value_names(graph)
     if not all(isinstance(text, str) and "\0" not in text for text in texts):
-        raise _refusal("malformed", "a name in the file is not UTF-8 text")
+        raise refusal("malformed", "a name in the file is not UTF-8 text")
 
 
-def _check_external_data(model: onnx.ModelProto) -> None:
-    for tensor in _tensors(model):
-        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise _refusal(
-                "external_data",
-                f"tensor {tensor.name!r} lies in another file; save the model with all its data inside "
-                "(onnx.save_model(model, path, save_as_external_data=False))",
-            )
+def _value_names(graph: onnx.GraphProto) -> list[str]:
+    names = [value.name for value in (*graph.input, *graph.output, *graph.value_info)]
+    return names + [t.name for t in graph.initializer] + [s.values.name for s in graph.sparse_initializer]
 
 
-def _check_operators(model: onnx.ModelProto) -> None:
-    own_functions = {(function.domain, function.name) for function in model.functions}
-    versions = {DOMAINS[o.domain]: o.version for o in model.opset_import if o.domain in DOMAINS}
-    unknown = set()
-    for node in _nodes(model):
-        if (node.domain, node.op_type) in own_functions:
-            continue
-        domain = DOMAINS.get(node.domain)
-        if domain is None or not _is_standard(node.op_type, domain, versions.get(domain)):
-            unknown.add(_operator_name(node))
-    if unknown:
-        listed = ", ".join(sorted(unknown)[:10])
-        raise _refusal("custom_operator", f"only standard ONNX operators run here; this model uses {listed}")
-
-
-def _is_standard(operator: str, domain: str, version: int | None) -> bool:
-    if version is None or not 1 <= version <= OPSET_MAX:
-        return False
-    try:
-        return not onnx.defs.get_schema(operator, version, domain).deprecated
-    except onnx.defs.SchemaError:
-        return False
-
-
-def _check_well_formed(content: bytes) -> None:
+def _check_well_formed(model: onnx.ModelProto, content: bytes) -> None:
     try:
         onnx.checker.check_model(content)
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        raise _refusal("malformed", f"the ONNX checker refuses it: {str(error)[:400]}") from None
+        named = _CHECKED_NODE.search(str(error))
+        place = find_place(model, named["name"], named["operator"]) if named else None
+        raise refusal("malformed", f"the ONNX checker refuses it: {shown(str(error), CHECKER_CHARACTERS_MAX)}", place) from None
 
 
 def _tensor_of(value: onnx.ValueInfoProto, kind: str) -> dict[str, Any]:
     where = f"{kind} {value.name[:NAME_CHARACTERS_MAX]!r}"
     if not value.name or len(value.name) > NAME_CHARACTERS_MAX:
-        raise _refusal("unsupported", f"{where}: a name has 1 to {NAME_CHARACTERS_MAX} characters")
+        raise refusal("unsupported", f"{where}: a name has 1 to {NAME_CHARACTERS_MAX} characters")
     if not value.type.HasField("tensor_type"):
         hint = ""
         if value.type.WhichOneof("value") in {"sequence_type", "map_type"}:
             hint = "; export scikit-learn classifiers with options={'zipmap': False}"
-        raise _refusal("unsupported", f"{where} is no tensor{hint}")
+        raise refusal("unsupported", f"{where} is no tensor{hint}")
     tensor = value.type.tensor_type
     if tensor.elem_type not in DTYPES:
         names = dict(zip(TensorProto.DataType.values(), TensorProto.DataType.keys(), strict=True))
         found = names.get(tensor.elem_type, tensor.elem_type)
-        raise _refusal("unsupported", f"{where} has element type {found}; Fabric takes {', '.join(DTYPES.values())}")
+        raise refusal("unsupported", f"{where} has element type {found}; Fabric takes {', '.join(DTYPES.values())}")
     if not tensor.HasField("shape"):
-        raise _refusal("unsupported", f"{where} declares no shape; its rank must be known")
+        raise refusal("unsupported", f"{where} declares no shape; its rank must be known")
     sizes = [d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in tensor.shape.dim]
     if 0 in sizes:
-        raise _refusal("unsupported", f"{where} has an axis of size 0")
+        raise refusal("unsupported", f"{where} has an axis of size 0")
     return {"dtype": DTYPES[tensor.elem_type], "shape": sizes}
 
 
 def _check_items(inputs: dict[str, dict[str, Any]], outputs: dict[str, dict[str, Any]]) -> None:
     for kind, tensors in (("input", inputs), ("output", outputs)):
         if not 1 <= len(tensors) <= TENSORS_MAX:
-            raise _refusal("unsupported", f"{len(tensors)} {kind}s; a model has 1 to {TENSORS_MAX}")
+            raise refusal("unsupported", f"{len(tensors)} {kind}s; a model has 1 to {TENSORS_MAX}")
         for name, tensor in tensors.items():
             size = math.prod(d or 1 for d in tensor["shape"]) * np.dtype(tensor["dtype"]).itemsize
             if size > ITEM_BYTES_MAX:
-                raise _refusal("unsupported", f"{kind} {name!r} has {size} bytes; at most {ITEM_BYTES_MAX} are taken")
+                raise refusal("unsupported", f"{kind} {name!r} has {size} bytes; at most {ITEM_BYTES_MAX} are taken")
     if not any(tensor["shape"] for tensor in inputs.values()):
-        raise _refusal("unsupported", "no input has an axis 0, along which items could be given")
-
-
-def _operator_name(node: onnx.NodeProto) -> str:
-    return f"{node.domain}::{node.op_type}" if DOMAINS.get(node.domain) != "" else str(node.op_type)
-
-
-def _refusal(reason: str, detail: str) -> InvalidModel:
-    return InvalidModel(detail, reason=reason)
+        raise refusal("unsupported", "no input has an axis 0, along which items could be given")

@@ -74,17 +74,25 @@ class AdmittedUpload:
 
 
 async def admit_upload(
-    database: Database, store: ObjectStore, *, name: str, path: Path, card: Mapping[str, Any]
+    database: Database,
+    store: ObjectStore,
+    *,
+    name: str,
+    path: Path,
+    card: Mapping[str, Any],
+    control_flow: bool = False,
 ) -> AdmittedUpload:
     """Admit the file at `path` and store it; `record_version` then makes it a version. The file stays the caller's.
 
+    With `control_flow` it may hold If, Loop and Scan.
+
     Raises:
         Invalid: the name or the card cannot be accepted.
-        InvalidModel: the file cannot be accepted; `reason` says why.
+        InvalidModel: the file cannot be accepted; `reason` says why, `node` which node is the cause, where one is.
         StorageUnavailable: the store fails.
     """
     checked_name(name)
-    admission = await admit(path, card)
+    admission = await admit(path, card, control_flow=control_flow)
     sha256 = await _hash_of(path)
     version_id = ModelVersionId.new()
     key = model_key(sha256, version_id)
@@ -111,10 +119,17 @@ async def record_version(tx: Transaction, owner_id: UserId, admitted: AdmittedUp
 
 
 async def upload(
-    database: Database, store: ObjectStore, owner_id: UserId, *, name: str, path: Path, card: Mapping[str, Any]
+    database: Database,
+    store: ObjectStore,
+    owner_id: UserId,
+    *,
+    name: str,
+    path: Path,
+    card: Mapping[str, Any],
+    control_flow: bool = False,
 ) -> ModelVersion:
     """Admit, store and record the file at `path` as the next version of `name`. Raises what its two halves raise."""
-    admitted = await admit_upload(database, store, name=name, path=path, card=card)
+    admitted = await admit_upload(database, store, name=name, path=path, card=card, control_flow=control_flow)
     async with database.transaction() as tx:
         return await record_version(tx, owner_id, admitted)
 

@@ -42,6 +42,7 @@ class Offer:
     speed: float  # against a slot that measures REFERENCE_RUNS_PER_S
     rate_nanos_per_hour: int
     is_busy: bool  # it holds a lease now
+    isolation: str = "process"  # what stands between a model and this machine, as its agent says: sandbox or process
 
 
 def speed(benchmark_runs_per_s: float) -> float:

@@ -1,7 +1,7 @@
 """What a job would cost now and how long it would take, from the open offers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from fabric.billing import pricing
@@ -27,6 +27,8 @@ class Quote:
     rate_nanos_per_hour_max: int
     slots_matching: int
     slots_free: int
+    slots_too_small: int  # suit the job but have less memory than its model takes
+    memory_bytes: int  # that the model takes
     commission_bps: int
     expires_at: datetime
 
@@ -40,6 +42,8 @@ async def quote(
     own_machines: bool,
     rate_nanos_per_hour_max: int | None,
     accepts: Callable[[Offer], bool],
+    has_memory: Callable[[int, Offer], bool],
+    memory_bytes: int,
     billing: BillingSettings,
 ) -> Quote:
     """Look at what is on offer now and price the job.
@@ -52,14 +56,18 @@ async def quote(
         own_machines: The job may run on machines of its owner.
         rate_nanos_per_hour_max: The requestor's limit.
         accepts: Whether a slot suits the job's requirements.
+        has_memory: Whether a slot has so much memory.
+        memory_bytes: The peak of the model's profile.
         billing: Commission, hold factor and validity.
     """
     offers = [offer for offer in await store.open_offers(reader) if accepts(offer)]
     suitable = [offer for offer in offers if own_machines or offer.owner_id != owner_id]
-    return quote_from(
-        suitable, owner_id, items=items, item_us=item_us, rate_nanos_per_hour_max=rate_nanos_per_hour_max, billing=billing,
+    large = [offer for offer in suitable if has_memory(memory_bytes, offer)]
+    found = quote_from(
+        large, owner_id, items=items, item_us=item_us, rate_nanos_per_hour_max=rate_nanos_per_hour_max, billing=billing,
         now=clock.now(),
     )  # fmt: skip
+    return replace(found, slots_too_small=len(suitable) - len(large), memory_bytes=memory_bytes)
 
 
 def quote_from(
@@ -91,6 +99,6 @@ def quote_from(
         items=items, seconds_expected=items * item_us / 1e6 / sum(speeds) if speeds else None,
         price_nanos_min=min(prices), price_nanos_expected=expected, price_nanos_max=max(prices), hold_nanos=hold,
         rate_nanos_per_hour_min=min(rates), rate_nanos_per_hour_max=max(rates),
-        slots_matching=len(affordable), slots_free=sum(not o.is_busy for o in affordable), commission_bps=billing.commission_bps,
-        expires_at=now + timedelta(seconds=billing.quote_s),
+        slots_matching=len(affordable), slots_free=sum(not o.is_busy for o in affordable), slots_too_small=0, memory_bytes=0,
+        commission_bps=billing.commission_bps, expires_at=now + timedelta(seconds=billing.quote_s),
     )  # fmt: skip

@@ -20,7 +20,7 @@ async def open_offers(reader: Reader) -> list[Offer]:
         subtasks.c.status == "leased", subtasks.c.provider_id == slots.c.provider_id, subtasks.c.slot == slots.c.slot
     )
     query = (
-        select(slots, providers.c.owner_id, providers.c.name, providers.c.labels, busy.label("is_busy"))
+        select(slots, providers.c.owner_id, providers.c.name, providers.c.labels, providers.c.capabilities, busy.label("is_busy"))
         .join(providers, providers.c.id == slots.c.provider_id)
         .where(providers.c.status == "online", slots.c.enabled)
         .order_by(slots.c.rate_nanos_per_hour, slots.c.provider_id, slots.c.slot)
@@ -30,7 +30,7 @@ async def open_offers(reader: Reader) -> list[Offer]:
         Offer(
             ProviderId.of(row["provider_id"]), UserId.of(row["owner_id"]), row["name"], row["slot"], row["accelerator"], row["device"],
             row["threads"], row["memory_gib"], row["labels"].get("fabric.region", ""), speed(row["benchmark_runs_per_s"]),
-            row["rate_nanos_per_hour"], row["is_busy"],
+            row["rate_nanos_per_hour"], row["is_busy"], row["capabilities"].get("isolation", "process"),
         )
         for row in (await reader.execute(query)).mappings()
     ]  # fmt: skip

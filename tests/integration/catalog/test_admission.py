@@ -6,14 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from onnx import TensorProto, helper
 
-from fabric.catalog import admit as admission
 from fabric.catalog.admit import admit
 from fabric.core.errors import Invalid, InvalidModel
-from tests.fixtures.onnx_models import affine, convolution, model_of, slow
+from fabric.sandbox.launch import isolation
+from tests.fixtures.hostile_models import HOSTILE, HOSTILE_WHEN_RUN, Hostile, hidden_work
+from tests.fixtures.onnx_models import affine, convolution, slow
 
 
 @pytest.fixture
@@ -46,49 +45,60 @@ async def test_a_wrong_card_is_told_in_full(stored):
     assert not isinstance(refused.value, InvalidModel)
 
 
-async def test_a_small_file_that_wants_gigabytes_is_refused(stored):
-    fill = helper.make_tensor("fill", TensorProto.FLOAT, [1], [1.0])
-    nodes = [
-        helper.make_node("ConstantOfShape", ["huge"], ["filled"], value=fill),
-        helper.make_node("ReduceSum", ["filled"], ["sum"], keepdims=0),
-        helper.make_node("Add", ["x", "sum"], ["y"]),
-    ]
-    bomb = stored(model_of(nodes, {"x": ["N", 1]}, {"y": ["N", 1]}, {"huge": np.array([2_000_000_000])}))
-    assert bomb.stat().st_size < 1000
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)
+async def test_a_hostile_file_is_refused_with_its_reason_and_its_node(stored, hostile: Hostile):
     with pytest.raises(InvalidModel) as refused:
-        await admit(bomb, {})
-    assert refused.value.fields["reason"] in {"cannot_load", "cannot_run", "crashed", "too_large"}
+        await admit(stored(hostile.build()), {}, control_flow=hostile.control_flow)
+    assert refused.value.fields["reason"] == hostile.reason
+    assert hostile.words in refused.value.detail
+    if hostile.op_type is not None:
+        assert refused.value.fields["node"]["op_type"] == hostile.op_type
 
 
-async def test_an_endless_model_is_ended_and_refused(stored):
+@pytest.mark.parametrize("hostile", HOSTILE_WHEN_RUN, ids=lambda hostile: hostile.name)
+async def test_what_only_a_run_can_tell_is_refused_after_a_run_under_limits(stored, hostile: Hostile):
     with pytest.raises(InvalidModel) as refused:
-        await admit(stored(slow(multiplications=2**62)), {}, wall_s=2.0)
-    assert refused.value.fields["reason"] == "too_slow"
+        await admit(stored(hostile.build()), {}, control_flow=hostile.control_flow, wall_s=5.0)
+    assert refused.value.fields["reason"] == hostile.reason
+    assert hostile.words in refused.value.detail
+    assert refused.value.fields["node"]["op_type"] == hostile.op_type
 
 
 async def test_a_model_that_uses_up_its_processor_time_is_refused(stored):
     with pytest.raises(InvalidModel) as refused:
-        await admit(stored(slow(multiplications=2**62)), {}, cpu_s=2)
+        await admit(stored(hidden_work()), {}, control_flow=True, cpu_s=2)
     assert refused.value.fields["reason"] == "too_slow"
+    assert refused.value.fields["node"]["name"] == "forever"
 
 
-async def test_the_child_knows_nothing_and_may_do_little():
-    probe = (
-        "import json, os, resource; from fabric.catalog.admit import _restrict; _restrict(1 << 32, 5);"
-        "print(json.dumps([sorted(os.environ), resource.getrlimit(resource.RLIMIT_FSIZE)[1],"
-        " resource.getrlimit(resource.RLIMIT_AS)[1], resource.getrlimit(resource.RLIMIT_NPROC)[1]]))"
+async def test_a_model_with_a_loop_that_ends_is_admitted_where_control_flow_is_enabled(stored):
+    content = stored(slow(multiplications=100))
+    assert (await admit(content, {}, control_flow=True)).profile["batchable"] is True
+    with pytest.raises(InvalidModel, match="not enabled"):
+        await admit(content, {})
+
+
+async def test_a_model_is_measured_in_the_isolation_that_this_machine_has(stored):
+    assert (await admit(stored(affine()), {})).profile["isolation"] == isolation()
+
+
+async def test_a_model_is_admitted_where_there_is_no_sandbox(stored):
+    """The same in a control process that has only the restricted child."""
+    program = (
+        "import asyncio, json, pathlib, sys; from fabric.catalog.admit import admit;"
+        "print(json.dumps(asyncio.run(admit(pathlib.Path(sys.argv[1]), {})).profile))"
     )
     ran = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-I", "-c", probe], env=admission.ENVIRONMENT, capture_output=True, check=True
-    )
-    names, file_bytes, memory_bytes, processes = json.loads(ran.stdout)
-    assert not [name for name in names if "FABRIC" in name or "AWS" in name or name in {"HOME", "USER"}]
-    assert (file_bytes, memory_bytes, processes) == (admission.ANSWER_BYTES_MAX, 1 << 32, 0)
+        subprocess.run, [sys.executable, "-c", program, str(stored(affine()))],
+        env={"FABRIC_SANDBOX": "process", "PATH": "/usr/bin:/bin"}, capture_output=True, check=True,
+    )  # fmt: skip
+    profile = json.loads(ran.stdout)
+    assert (profile["isolation"], profile["batchable"]) == ("process", True)
 
 
 async def test_the_child_loads_no_code_that_knows_secrets():
     probe = (
-        "import sys; import fabric.catalog.admit, fabric.catalog.card, fabric.catalog.inspect, fabric.catalog.profile;"
+        "import sys; import fabric.catalog.examine;"
         "print([m for m in ('fabric.core.settings', 'fabric.db', 'fabric.storage', 'sqlalchemy', 'boto3', 'fastapi', 'ray') if m in sys.modules])"
     )
     ran = await asyncio.to_thread(subprocess.run, [sys.executable, "-I", "-c", probe], capture_output=True, check=True, text=True)

@@ -8,6 +8,7 @@ from fabric.core import clock
 from fabric.core.ids import QuoteId, UserId
 from fabric.core.settings import BillingSettings
 from fabric.db.tables import providers, quotes, slots
+from fabric.jobs.requirements import has_memory
 from fabric.marketplace import store
 from fabric.marketplace.offers import REFERENCE_RUNS_PER_S
 from fabric.marketplace.quotes import quote
@@ -36,6 +37,13 @@ async def test_every_enabled_slot_of_a_machine_that_is_online_is_an_offer_the_ch
     assert (found[2].speed, found[2].owner_id, found[2].rate_nanos_per_hour) == (2.0, bench.lender, CPU_RATE * 2)
 
 
+async def test_an_offer_says_how_its_machine_keeps_models_apart(bench):
+    machine = await bench.provider()
+    assert [offer.isolation for offer in await offers(bench.database)] == ["process"]  # nothing is promised that nobody said
+    await change(bench.database, providers, machine, capabilities={"isolation": "sandbox"})
+    assert [offer.isolation for offer in await offers(bench.database)] == ["sandbox"]
+
+
 async def test_machines_and_slots_that_take_nothing_are_no_offers(bench):
     for status in ("offline", "paused", "draining", "enrolled", "removed"):
         await change(bench.database, providers, await bench.provider(), status=status)
@@ -51,11 +59,11 @@ async def test_a_slot_with_a_lease_is_busy_until_it_is_settled(bench):
     assert [offer.is_busy for offer in await offers(bench.database)] == [False]
 
 
-async def priced(bench, owner, *, own_machines=False, accepts=lambda offer: True):
+async def priced(bench, owner, *, own_machines=False, accepts=lambda offer: True, memory_bytes=0):
     async with bench.database.reading() as reader:
         return await quote(
             reader, owner, items=3600, item_us=SECOND_US, own_machines=own_machines, rate_nanos_per_hour_max=None, accepts=accepts,
-            billing=BillingSettings(),
+            has_memory=has_memory, memory_bytes=memory_bytes, billing=BillingSettings(),
         )  # fmt: skip
 
 
@@ -66,6 +74,12 @@ async def test_a_quote_counts_slots_that_suit_and_belong_to_others(bench):
     assert (await priced(bench, bench.owner, own_machines=True)).slots_matching == 2
     assert (await priced(bench, bench.owner, accepts=lambda offer: offer.provider_id != machine)).slots_matching == 0
     assert (await priced(bench, bench.owner)).price_nanos_expected == CPU_RATE
+
+
+async def test_a_slot_that_is_too_small_for_the_model_does_not_count(bench):
+    await bench.provider(rate=CPU_RATE, benchmark_runs_per_s=REFERENCE_RUNS_PER_S)
+    found = await priced(bench, bench.owner, memory_bytes=2**50)
+    assert (found.slots_matching, found.slots_too_small) == (0, 1)
 
 
 async def test_a_quote_is_kept_and_forgotten_a_day_after_it_has_expired(bench):
