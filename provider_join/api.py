@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from provider_join.config import EXIT_VERSIONS, Credential, Stop
+from provider_join.config import EXIT_VERSIONS, Credential, Home, Stop
+from provider_join.trust import Trust, is_loopback, keep_for_node
 
 TIMEOUT_S = 5.0
 
@@ -25,11 +26,22 @@ class Refused(Exception):
 class ControlPlane:
     """The fabric's HTTP endpoint, as one machine sees it."""
 
-    def __init__(self, url: str) -> None:
-        """Speak with `url` (http://host:port); connects when used."""
-        is_local = urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
-        self.url = url
-        self._client = httpx.Client(base_url=f"{url}/api/v1/providers", timeout=TIMEOUT_S, trust_env=not is_local)
+    def __init__(self, url: str, trust: Trust = Trust()) -> None:
+        """Speak with `url` (https://host:port); connects when used.
+
+        Raises:
+            Stop: credentials would go there in clear, or the CA file cannot be used.
+        """
+        trust.check(url)
+        is_local = is_loopback(urlsplit(url).hostname or "")
+        self.url, self._trust, self._context = url, trust, trust.verification()
+        self._client = httpx.Client(
+            base_url=f"{url}/api/v1/providers", timeout=TIMEOUT_S, trust_env=not is_local, verify=self._context
+        )
+
+    def share_trust(self, home: Home) -> None:
+        """Let the Ray node accept the certificates that this connection accepts; call once the fabric has answered."""
+        keep_for_node(home, self._trust, self._context)
 
     def close(self) -> None:
         """Give the connection back."""

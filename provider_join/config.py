@@ -24,6 +24,10 @@ class Stop(Exception):
         super().__init__(message)
 
 
+YES = {"1", "true", "yes", "on"}
+CA_FILE_HELP = "certificates (PEM) to accept beside the usual authorities (or FABRIC_CA_FILE)"
+FINGERPRINT_HELP = "sha256:… of the fabric's certificate; no other is accepted (or FABRIC_FINGERPRINT)"
+PLAINTEXT_HELP = "use http:// beyond this machine: the network is encrypted already (or FABRIC_ALLOW_PLAINTEXT=1)"
 EXIT_REFUSED = 3  # the fabric does not know this machine (any more)
 EXIT_VERSIONS = 4  # other versions are wanted
 EXIT_RUNNING = 5  # another agent uses this home
@@ -42,6 +46,9 @@ class Options:
     price: str | None  # USD per hour and slot
     region: str
     check: bool
+    ca_file: Path | None = None
+    fingerprint: str | None = None
+    allow_plaintext: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,9 @@ def read_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--price", help="USD per hour for each slot (default: suggested by the fabric)")
     parser.add_argument("--region", default="unknown", help="where this machine stands, such as eu")
     parser.add_argument("--home", type=Path, default=None, help=f"where the agent keeps its files (default: {default_home()})")
+    parser.add_argument("--ca-file", type=Path, default=os.environ.get("FABRIC_CA_FILE") or None, help=CA_FILE_HELP)
+    parser.add_argument("--fingerprint", default=os.environ.get("FABRIC_FINGERPRINT") or None, help=FINGERPRINT_HELP)
+    parser.add_argument("--allow-plaintext", action="store_true", help=PLAINTEXT_HELP)
     parser.add_argument("--check", action="store_true", help="say whether joining would work, then end")
     given = parser.parse_args(arguments)
     if not given.url:
@@ -87,6 +97,8 @@ def read_options(arguments: list[str] | None = None) -> Options:
     return Options(
         given.url.rstrip("/"), _token(given.token, given.token_file), given.name[:100], home.expanduser().absolute(),
         given.slots, given.threads, _price(given.price), given.region, given.check,
+        ca_file=given.ca_file, fingerprint=given.fingerprint,
+        allow_plaintext=given.allow_plaintext or os.environ.get("FABRIC_ALLOW_PLAINTEXT", "").lower() in YES,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from provider_join import benchmark, hardware
 from provider_join.api import ControlPlane
 from provider_join.config import Home, Options, Stop
+from provider_join.trust import trust_of
 
 FREE_BYTES_MIN = 2 * 1024**3
 SHARED_MEMORY_BYTES_MIN = 128 * 1024**2
@@ -24,7 +25,7 @@ def report(options: Options, say: Callable[[str], None]) -> int:
     """Print one line for each check; 0 when joining should work."""
     findings = [
         finding
-        for check in (_python, _ray, _runtime, _slots, _disk, _shared_memory, _home, _contact)
+        for check in (_python, _ray, _runtime, _slots, _isolation, _disk, _shared_memory, _home, _contact)
         for finding in check(options)
     ]
     for fine, sentence in findings:
@@ -63,6 +64,13 @@ def _slots(options: Options) -> list[Finding]:
     return [(bool(slots), f"{len(slots)} slots to lend: {kinds}" if slots else "no slot to lend; give --slots")]
 
 
+def _isolation(_: Options) -> list[Finding]:
+    why_not = hardware.detect_isolation()[1]
+    if why_not:
+        return [(True, f"no sandbox ({why_not}): models run in a plain child process, and offers say `isolation: process`")]
+    return [(True, "models run in a sandbox, without network, files or environment")]
+
+
 def _disk(_: Options) -> list[Finding]:
     free = shutil.disk_usage(tempfile.gettempdir()).free
     return [(free >= FREE_BYTES_MIN, f"{free / 1024**3:.1f} GiB free in {tempfile.gettempdir()}; models and scratch need 2")]
@@ -98,7 +106,10 @@ def _home(options: Options) -> list[Finding]:
 
 
 def _contact(options: Options) -> list[Finding]:
-    control = ControlPlane(options.url)
+    try:
+        control = ControlPlane(options.url, trust_of(options))
+    except Stop as stop:
+        return [(False, str(stop))]
     try:
         if control.is_reachable():
             return [(True, f"{options.url} answers")]

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ GIB = 1024**3
 CPU_SLOTS_MAX = 16
 MEMORY_GIB_OF_SLOT = 2.0
 MEMORY_SHARE = 0.8  # the rest stays the owner's
+ISOLATION_TIMEOUT_S = 60.0
 
 NPU_PROVIDERS = ("QNNExecutionProvider", "VitisAIExecutionProvider", "CANNExecutionProvider")
 
@@ -50,6 +52,17 @@ class Slot:
 def detect_hardware() -> Hardware:
     """Look at this machine; never fails, what cannot be found out is left out."""
     return Hardware(_cpu_name(), _cpu_cores(), _memory_gib(), _cuda_devices())
+
+
+def detect_isolation() -> tuple[str, str]:
+    """How models will be kept apart from this machine, `sandbox` or `process`, and why it is not the sandbox."""
+    command = [sys.executable, "-m", "fabric.sandbox.launch"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=ISOLATION_TIMEOUT_S, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        return "process", f"it could not be tried ({type(error).__name__})"
+    found, _, why = answer.strip().partition(" ")
+    return found or "process", why
 
 
 def plan_slots(hardware: Hardware, execution_providers: list[str], slots: int | None, threads: int | None) -> list[Slot]:

@@ -15,6 +15,7 @@ try:
     from provider_join.config import EXIT_REFUSED, Home, Options, Stop, read_options
     from provider_join.ray_node import end_orphans
     from provider_join.stay import BACK_OFF_MAX_S, Member, Stay
+    from provider_join.trust import trust_of
 except ModuleNotFoundError as missing:
     raise SystemExit(f"provider-join needs the package {missing.name}: pip install 'onnx-fabric[provider]'") from None
 
@@ -48,10 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _lend(options: Options, home: Home) -> int:
     if ended := end_orphans(home):
         say(f"ended {ended} processes that an earlier agent left behind")
-    application = describe_machine(options)
-    control = ControlPlane(options.url)
+    control = ControlPlane(options.url, trust_of(options))
     try:
+        application = describe_machine(options)
         member, session = _join(control, options, home, application)
+        control.share_trust(home)
         return Stay(control, member, session, home, say).run()
     finally:
         control.close()
@@ -68,6 +70,9 @@ def describe_machine(options: Options) -> dict[str, Any]:
     slots = hardware.plan_slots(machine, runtime.execution_providers, options.slots, options.threads)
     if not slots:
         raise Stop("Nothing to lend: no accelerator that ONNX Runtime could use, and no CPU slot was asked for.")
+    isolation, why_not = hardware.detect_isolation()
+    if why_not:
+        say(f"models will run in a plain child process, and your offers say so: {why_not}")
     say(f"{machine.cpu}, {machine.cpu_cores} cores, {machine.memory_gib:.0f} GiB; ONNX Runtime {runtime.version}; measuring …")
     speeds = benchmark.measure_slots(slots)
     for slot, speed in zip(slots, speeds, strict=True):
@@ -87,6 +92,7 @@ def describe_machine(options: Options) -> dict[str, Any]:
         "capabilities": {
             "cpu": machine.cpu, "cpu_cores": machine.cpu_cores, "memory_gib": machine.memory_gib,
             "onnxruntime_version": runtime.version, "execution_providers": runtime.execution_providers, "slots": reports,
+            "isolation": isolation,
         },
     }  # fmt: skip
 

@@ -3,7 +3,7 @@
 The child (this module run with -m) owns the raylet. It is a session of its own, so that Ctrl-C reaches the agent only; it ends
 the node when the agent dies (parent-death signal, and its standard input closing); it adopts whatever the node leaves behind and
 ends that too. Its environment is made from a short list: no setting or secret of the owner gets through, and the cluster's token
-only as the name of a file.
+only as the name of a file. Where the fabric has a gate, the child enters it first and takes its node's address from it.
 """
 
 import contextlib
@@ -25,7 +25,9 @@ from typing import IO, Any
 
 import psutil
 
-from provider_join.config import Home
+from provider_join.config import Credential, Home
+from provider_join.gate import NotLetIn, address_for, enter
+from provider_join.trust import is_loopback, trusted_file
 
 OBJECT_STORE_BYTES = 100_000_000
 TEMP_PREFIX = "fp-"  # short: socket paths may have 107 bytes
@@ -42,6 +44,7 @@ PASSED_ON = {
     "PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR", "CUDA_HOME", "CUDA_PATH",
     "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES",
     "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE",
+    "FABRIC_SANDBOX",  # else slots would run models otherwise than their offers say
 }  # fmt: skip
 
 Message = tuple[str, "RayNode | None", Any]
@@ -57,13 +60,14 @@ def clean_environment(home: Home, scratch: Path, session_env: dict[str, str]) ->
         "RAY_USAGE_STATS_ENABLED": "0", "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # slots are our own resources, Ray must not hide the GPU from them
     }  # fmt: skip
-    return {**kept, **given, **fixed}
+    trusted = trusted_file(home)
+    return {**kept, **given, **fixed, **({"SSL_CERT_FILE": str(trusted)} if trusted.exists() else {})}
 
 
 class RayNode:
     """This machine's Ray node: a child process, and what it said."""
 
-    def __init__(self, session: dict[str, Any], home: Home, inbox: "SimpleQueue[Message]") -> None:
+    def __init__(self, url: str, me: Credential, session: dict[str, Any], home: Home, inbox: "SimpleQueue[Message]") -> None:
         """Start it; `ready`, `failed` or `ended` come into `inbox`. Call on the main thread: the child dies with its thread."""
         self._home = home
         self.node_id: str | None = None
@@ -83,12 +87,13 @@ class RayNode:
         )  # fmt: skip
         self._tree: dict[int, float] = {}
         self.remember()
-        order = {name: session.get(name) for name in ("labels", "resources", "node_ip", "ports")}
+        order = {
+            **{name: session.get(name) for name in ("labels", "resources", "node_ip", "ports")}, "temp_dir": str(ray_temp),
+            "address": address_for(url, session["ray"]), "gate_key": session["ray"].get("gate_key"), "provider_id": me.provider_id,
+        }  # fmt: skip
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(
-                json.dumps({**order, "address": session["ray"]["address"], "temp_dir": str(ray_temp)}) + "\n"
-            )
+            self.process.stdin.write(json.dumps(order) + "\n")
             self.process.stdin.flush()
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
 
@@ -210,6 +215,15 @@ def _free(ports: dict[str, int]) -> bool:
     return True
 
 
+def _enter(order: dict[str, Any]) -> None:
+    """Let the gate know this machine, and take the address by which it does. Before Ray is imported: it reads the environment."""
+    if order["gate_key"] is None:
+        return
+    order["node_ip"] = enter(order["address"], order["provider_id"], order["gate_key"])
+    if is_loopback(order["node_ip"]):
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for "this node is loopback only"
+
+
 def _start(order: dict[str, Any], tell: Callable[[str, str], None]) -> Any:
     from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
     from ray._private.node import Node
@@ -261,6 +275,7 @@ def _main() -> None:
     threading.Thread(target=_end_when_closed, args=(sys.stdin,), daemon=True).start()
     node = None
     try:
+        _enter(order)
         node = _start(order, tell)
         signal.signal(signal.SIGTERM, end)  # importing Ray may have taken it
         tell("ready", node.node_id)
@@ -269,6 +284,8 @@ def _main() -> None:
         tell("failed", ", ".join(f"{kind} ended with {process.returncode}" for kind, process in dead))
     except SystemExit:
         pass
+    except NotLetIn as error:
+        tell("failed", str(error))
     except Exception as error:
         tell("failed", f"{type(error).__name__}: {error}"[:2000])
     if node is not None:

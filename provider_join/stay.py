@@ -21,6 +21,7 @@ from provider_join.ray_node import Message, RayNode
 
 BACK_OFF_S = 1.0
 BACK_OFF_MAX_S = 30.0
+UNREACHABLE_RETRY_S = 3.0  # a restarting fabric is back within seconds, and work waits for its machines
 STEADY_S = 60.0  # a node that lived so long starts the back-off afresh
 START_TIMEOUT_S = 120.0
 DRAIN_POLL_S = 0.5
@@ -143,7 +144,7 @@ class Stay:
     # ── the node ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start_node(self) -> None:
-        self._node = RayNode(self._session, self._home, self._inbox)
+        self._node = RayNode(self._control.url, self._me.credential, self._session, self._home, self._inbox)
         self._node_since = time.monotonic()
 
     def _end_node(self) -> None:
@@ -163,7 +164,9 @@ class Stay:
         try:
             session = self._guarded(lambda: self._control.session(self._me.credential, self._me.application))
         except Unreachable as error:
-            self._say(f"{error}; trying again in {self._back_off():.0f} s")
+            now = time.monotonic()
+            self._retry_at = now + UNREACHABLE_RETRY_S * random.uniform(0.8, 1.2)
+            self._miss(now, str(error))
             return
         if session:
             self._session = session
@@ -185,6 +188,7 @@ class Stay:
         try:
             answer = self._guarded(lambda: self._control.heartbeat(self._me.credential, self._report()))
         except Unreachable as error:
+            self._beat_at = min(self._beat_at, now + UNREACHABLE_RETRY_S * random.uniform(0.8, 1.2))
             self._miss(now, str(error))
             return
         if self._unreachable_since is not None:

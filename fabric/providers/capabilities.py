@@ -27,6 +27,8 @@ EXECUTION_PROVIDERS = {
     "npu": {"QNNExecutionProvider", "VitisAIExecutionProvider", "OpenVINOExecutionProvider", "CANNExecutionProvider"},
 }
 """Accelerator kinds, and what ONNX Runtime calls the libraries that drive each."""
+ISOLATIONS = frozenset({"sandbox", "process"})
+"""What stands between a model and its machine: a sandbox without network and files, or a child process with limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Capabilities:
     onnxruntime_version: str
     execution_providers: tuple[str, ...]
     slots: tuple[SlotReport, ...]
+    isolation: str = "process"  # one of ISOLATIONS
 
     def as_json(self) -> dict[str, Any]:
         """For the column `providers.capabilities`; slots have rows of their own."""
@@ -74,6 +77,8 @@ def check_capabilities(report: Capabilities) -> None:
         wrong.append(("slots", "slots are numbered 0, 1, 2 …"))
     if not _is_between(report.memory_gib, 0, MEMORY_GIB_MAX):
         wrong.append(("memory_gib", "memory out of range"))
+    if report.isolation not in ISOLATIONS:
+        wrong.append(("isolation", f"one of {', '.join(sorted(ISOLATIONS))}"))
     for slot in report.slots:
         wrong += [(f"slots.{slot.slot}.{field}", why) for field, why in _wrong_in_slot(slot, report.execution_providers)]
     if wrong:

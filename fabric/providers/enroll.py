@@ -5,6 +5,7 @@ agent needs to start its Ray node exactly as granted. Tokens and credentials are
 """
 
 import hashlib
+import ipaddress
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from fabric.core.ids import JoinTokenId, ProviderId
 from fabric.core.settings import RaySettings, Settings
 from fabric.db.engine import Reader, Transaction
 from fabric.events import outbox
-from fabric.providers import store
+from fabric.providers import grants, store
 from fabric.providers.capabilities import Capabilities, SlotReport, check_capabilities, granted_labels, granted_resources
 from fabric.providers.presence import HEARTBEAT_S
 
@@ -54,6 +55,17 @@ class Application:
     capabilities: Capabilities
     rate_nanos_per_hour: int | None  # the owner's price for every slot; None: suggested at enrolment, unchanged later
     address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatePass:
+    """With what and where a machine enters the gate."""
+
+    key: str
+    address: str | None
+    """Of the gate for machines elsewhere; None: there is none."""
+    loopback_address: str | None
+    """Of the gate for this machine alone, if it is the control node itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +140,7 @@ async def enroll(tx: Transaction, settings: Settings, token: str, application: A
         Unauthenticated: the token is unknown, spent, expired or revoked.
         Conflict: versions do not fit, or the owner has as many machines as allowed.
         Invalid: the capability report is wrong.
-        FleetUnavailable: this fabric has no Ray cluster yet.
+        FleetUnavailable: this fabric has no Ray cluster yet, or none that this machine can reach.
     """
     check_versions(application.versions)
     check_capabilities(application.capabilities)
@@ -146,7 +158,8 @@ async def enroll(tx: Transaction, settings: Settings, token: str, application: A
         {"id": provider_id, "owner_id": owner_id, "credential_hash": secret_hash(credential), **values, "name": application.name},
     )
     await _write_slots(tx, provider_id, application, rate_of)
-    return Enrolment(provider_id, credential, session(settings.ray, values["labels"], application.capabilities))
+    gate = await _open_gate(tx, settings.ray, provider_id, values["labels"], application)
+    return Enrolment(provider_id, credential, session(settings.ray, values["labels"], application.capabilities, gate))
 
 
 async def rejoin(
@@ -157,7 +170,8 @@ async def rejoin(
     Raises:
         Conflict: versions do not fit.
         Invalid: the capability report is wrong.
-        FleetUnavailable: this fabric has no Ray cluster yet.
+        Forbidden: the machine was cut off.
+        FleetUnavailable: this fabric has no Ray cluster yet, or none that this machine can reach.
     """
     check_versions(application.versions)
     check_capabilities(application.capabilities)
@@ -165,7 +179,8 @@ async def rejoin(
     await store.renew_provider(tx, machine.id, values)
     await _write_slots(tx, machine.id, application, rate_of)
     await outbox.notify_dispatch(tx, "slots")
-    return session(settings.ray, values["labels"], application.capabilities)
+    gate = await _open_gate(tx, settings.ray, machine.id, values["labels"], application)
+    return session(settings.ray, values["labels"], application.capabilities, gate)
 
 
 async def machine_of_credential(reader: Reader, credential: str) -> store.Provider:
@@ -180,8 +195,8 @@ async def machine_of_credential(reader: Reader, credential: str) -> store.Provid
     return machine
 
 
-def session(ray: RaySettings, labels: dict[str, str], capabilities: Capabilities) -> dict[str, Any]:
-    """All that an agent needs to start its Ray node.
+def session(ray: RaySettings, labels: dict[str, str], capabilities: Capabilities, gate: GatePass | None = None) -> dict[str, Any]:
+    """All that an agent needs to start its Ray node; behind the gate that is how to enter it, and never where the GCS is.
 
     Raises:
         FleetUnavailable: no Ray cluster is configured.
@@ -189,16 +204,18 @@ def session(ray: RaySettings, labels: dict[str, str], capabilities: Capabilities
     if not ray.address:
         raise FleetUnavailable("This fabric has no Ray cluster that machines could join.")
     token = ray.token.get_secret_value() if ray.token else None
-    is_loopback = ray.address.rpartition(":")[0].strip("[]") in {"127.0.0.1", "localhost", "::1"}
     # Ray compares Python to the patch level by default; what crosses here is bytes, so the minor level is enough.
     env = {"RAY_AUTH_MODE": "token" if token else "disabled", "RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor"}
+    is_loopback = gate is None and _is_loopback(_host_of(ray.address))
     if is_loopback:
         env["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for "this node is loopback only"
     return {
         **wanted_versions(),
         "cluster": cluster_fingerprint(ray),
         "ray": {
-            "address": ray.address,
+            "address": (gate.address or gate.loopback_address) if gate else ray.address,
+            "loopback_address": gate.loopback_address if gate else None,
+            "gate_key": gate.key if gate else None,
             "token": token,
             "env": env,
         },
@@ -210,10 +227,47 @@ def session(ray: RaySettings, labels: dict[str, str], capabilities: Capabilities
     }
 
 
+async def _open_gate(
+    tx: Transaction, ray: RaySettings, provider_id: ProviderId, labels: dict[str, str], application: Application
+) -> GatePass | None:
+    """Grant the machine what it may register as, with a fresh key; None when there is no gate."""
+    if not (ray.gate and ray.address):
+        return None
+    key, hashed = grants.new_key()
+    is_local = _is_of_control_node(ray, application.address)
+    resources = granted_resources(application.capabilities)
+    number = await grants.write_grant(tx, provider_id, hashed, labels, resources, is_local=is_local)
+    is_open_here = number is not None and ray.gate_port is not None
+    made = GatePass(key, ray.gate_address, f"127.64.0.{number}:{ray.gate_port}" if is_open_here else None)
+    if made.address is None and made.loopback_address is None:
+        raise FleetUnavailable(
+            f"At most {grants.LOOPBACK_NUMBERS_MAX} machines can join on the control node itself, and so many are here."
+            if is_local and ray.gate_port is not None
+            else "The gate of this fabric lets in machines of the control node only: it has no address beyond loopback."
+        )
+    return made
+
+
+def _is_of_control_node(ray: RaySettings, address: str | None) -> bool:
+    return address is not None and (_is_loopback(address) or address == _host_of(ray.gate_address or ""))
+
+
+def _host_of(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def cluster_fingerprint(ray: RaySettings) -> str:
-    """Tells one cluster (address and token) from another without telling the token."""
+    """Tells one cluster (addresses and token) from another without telling the token."""
     token = ray.token.get_secret_value() if ray.token else ""
-    return hashlib.sha256(f"{ray.address}\n{token}".encode()).hexdigest()[:16]
+    way_in = f"{ray.gate_address} {ray.gate_port}" if ray.gate else ""
+    return hashlib.sha256(f"{ray.address}\n{way_in}\n{token}".encode()).hexdigest()[:16]
 
 
 def provider_ports(start: int | None) -> dict[str, int] | None:

@@ -1,7 +1,7 @@
-"""Heartbeats, online/offline, pause, drain and removal of machines.
+"""Heartbeats, online/offline, pause, drain, removal and ban of machines.
 
-A machine reports its node and its slots' state and is told what to become; it never reports a bill. Removal revokes its
-credential in the same transaction, so the next heartbeat (every 5 s) is refused and the agent stops its node.
+A machine reports its node and its slots' state and is told what to become; it never reports a bill. Removal and ban revoke its
+credential and what it may say at the gate in one transaction: the gate ends its connections and its node within a second.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fabric.core.errors import Invalid, Unauthenticated
 from fabric.core.ids import ProviderId
 from fabric.db.engine import Database, Transaction
 from fabric.events import outbox
-from fabric.providers import store
+from fabric.providers import grants, store
 
 HEARTBEAT_S = 5.0
 SILENT_S = 15.0
@@ -118,6 +118,18 @@ async def remove(tx: Transaction, owner_id: UUID, provider_id: ProviderId) -> No
     """
     await store.provider(tx, owner_id, provider_id)
     await store.mark_removed(tx, provider_id)
+    await grants.revoke(tx, provider_id)
+    await outbox.notify_dispatch(tx, "slots")
+
+
+async def ban(tx: Transaction, provider_id: ProviderId, reason: str) -> None:
+    """The operator cuts a machine off, whoever owns it. Banning twice, or after its removal, changes the reason only.
+
+    Raises:
+        NotFound: there is no such machine.
+    """
+    await store.mark_banned(tx, provider_id, reason)
+    await grants.revoke(tx, provider_id)
     await outbox.notify_dispatch(tx, "slots")
 
 

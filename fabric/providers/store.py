@@ -240,6 +240,20 @@ async def mark_removed(tx: Transaction, provider_id: UUID) -> None:
     await change_provider(tx, provider_id, status="removed", ray_node_id=None, removed_at=func.now())
 
 
+async def mark_banned(tx: Transaction, provider_id: UUID, reason: str) -> None:
+    """The same by the operator, who says why; a machine that was removed before stays so since then.
+
+    Raises:
+        NotFound: there is no such machine.
+    """
+    statement = update(providers).where(providers.c.id == provider_id).values(
+        status="removed", ray_node_id=None, removed_at=func.coalesce(providers.c.removed_at, func.now()),
+        agent_state={"state": "banned", "reason": reason},
+    )  # fmt: skip
+    if (await tx.execute(statement)).rowcount == 0:
+        raise NotFound
+
+
 async def change_slot(tx: Transaction, provider_id: UUID, slot: int, **values: Any) -> None:
     """Write some columns of one slot.
 
@@ -329,14 +343,19 @@ READY = text(
            CASE WHEN p.status = 'online' AND NOT s.enabled THEN 'paused' ELSE p.status END AS status
     FROM slots AS s JOIN providers AS p ON p.id = s.provider_id
     WHERE p.removed_at IS NULL AND p.ray_node_id IS NOT NULL AND p.status IN ('online', 'paused', 'draining')
+      AND (NOT :is_gated OR EXISTS (
+        SELECT 1 FROM gate_grants AS g WHERE g.provider_id = p.id AND g.node_id = p.ray_node_id AND g.banned_at IS NULL))
     ORDER BY s.provider_id, s.slot
     """
 )
 
 
-async def ready_slots(reader: Reader) -> list[ReadySlot]:
-    """All slots whose machine reports a live Ray node; only those with status `online` may get new work."""
-    rows = (await reader.execute(READY)).mappings()
+async def ready_slots(reader: Reader, *, is_gated: bool) -> list[ReadySlot]:
+    """All slots whose machine reports a live Ray node; only those with status `online` may get new work.
+
+    Behind the gate (`is_gated`) a machine's report is not believed: the node must be the one that the gate let in as its own.
+    """
+    rows = (await reader.execute(READY, {"is_gated": is_gated})).mappings()
     return [ReadySlot(ProviderId.of(r["provider_id"]), UserId.of(r["owner_id"]), **_but_ids(r)) for r in rows]
 
 

@@ -135,7 +135,7 @@ async def test_enrolment_grants_labels_resources_and_a_credential_of_its_own(dat
     session = made.session
     assert session["labels"]["fabric.provider-id"] == str(made.provider_id)
     assert session["resources"] == {"fabric_cpu": 2}
-    assert session["ray"]["address"] == RAY.address
+    assert session["ray"]["address"] == session["ray"]["loopback_address"] == f"127.64.0.1:{RAY.gate_port}"
     assert session["ray"]["token"] == RAY.token.get_secret_value()
     async with database.reading() as reader:
         machine = await enroll.machine_of_credential(reader, made.credential)
