@@ -1,4 +1,4 @@
-"""The `fabric` command: up, demo, doctor, jobs, models, files, wallet, providers, ledger."""
+"""The `fabric` command: up, demo, doctor, jobs, models, files, wallet, providers, token, ledger."""
 
 import importlib
 import json
@@ -16,13 +16,18 @@ from fabric.client import Client, FabricClientError
 app = typer.Typer(help="Run ONNX models on machines that people own.", no_args_is_help=True, pretty_exceptions_enable=False)
 jobs_app = typer.Typer(help="Submit, watch, list and cancel jobs.", no_args_is_help=True)
 models_app = typer.Typer(help="Upload and list models.", no_args_is_help=True)
-wallet_app = typer.Typer(help="Balance, entries, top-ups.", no_args_is_help=True)
+wallet_app = typer.Typer(help="Balance, entries, top-ups, refunds, payouts.", no_args_is_help=True)
 providers_app = typer.Typer(help="Your machines, and tokens that let machines join.", no_args_is_help=True)
+token_app = typer.Typer(help="For the operator: the cluster's token.", no_args_is_help=True)
 ledger_app = typer.Typer(help="For the operator: are the books right?", no_args_is_help=True)
 for name, group in [
-    ("jobs", jobs_app), ("models", models_app), ("wallet", wallet_app), ("providers", providers_app), ("ledger", ledger_app),
+    ("jobs", jobs_app), ("models", models_app), ("wallet", wallet_app), ("providers", providers_app), ("token", token_app),
+    ("ledger", ledger_app),
 ]:  # fmt: skip
     app.add_typer(group, name=name)
+
+connection: dict[str, Any] = {}
+"""How every command reaches the endpoint, beside FABRIC_URL and FABRIC_API_KEY."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the endpoint's answer as JSON.")]
 console = Console()
@@ -36,6 +41,23 @@ def main() -> None:
     except FabricClientError as error:
         console.print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False)
         sys.exit(1)
+
+
+@app.callback()
+def choose_trust(
+    ca_file: Annotated[Path | None, typer.Option(help="Certificates (PEM) to accept as well; FABRIC_CA_FILE.")] = None,
+    fingerprint: Annotated[str | None, typer.Option(help="The one certificate to accept; FABRIC_FINGERPRINT.")] = None,
+    allow_plaintext: Annotated[
+        bool, typer.Option(help="Credentials over http:// beyond this machine; FABRIC_ALLOW_PLAINTEXT.")
+    ] = False,
+) -> None:
+    """Run ONNX models on machines that people own."""
+    connection.update(ca_file=ca_file, fingerprint=fingerprint, allow_plaintext=allow_plaintext or None)
+
+
+def connect() -> Client:
+    """The client of every command."""
+    return Client(**connection)
 
 
 def server_module(name: str) -> ModuleType:
@@ -54,11 +76,23 @@ def up(
     host: Annotated[str, typer.Option(help="Where the endpoint listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Its port; 0 takes 8700 or the next free one.")] = 0,
     providers: Annotated[int, typer.Option(help="Provider nodes to join on this machine.")] = 2,
-    trust_providers: Annotated[bool, typer.Option(help="Beyond loopback: I trust every machine that joins.")] = False,
+    gate: Annotated[
+        bool | None, typer.Option(help="Providers reach Ray through the gate only; FABRIC_RAY_GATE, default yes.")
+    ] = None,
+    trust_providers: Annotated[bool, typer.Option(help="Beyond loopback without the gate: I trust every machine.")] = False,
+    tls: Annotated[str | None, typer.Option(help="`self-signed`: make a certificate, for a first try.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="The certificate with its chain (PEM).", envvar="FABRIC_TLS_CERT")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).", envvar="FABRIC_TLS_KEY")] = None,
+    name: Annotated[str | None, typer.Option(help="The endpoint's name for others; default: the certificate's.")] = None,
+    allow_plaintext: Annotated[bool, typer.Option(help="Beyond loopback: the network is encrypted already.")] = False,
 ) -> None:
     """Start a whole fabric on this machine and keep it until Ctrl-C."""
-    module = server_module("fabric.local.up")
-    raise typer.Exit(module.keep_fabric(host=host, port=port, providers=providers, trust_providers=trust_providers))
+    module = server_module("fabric.local.keep")
+    started = module.keep_fabric(
+        host=host, port=port, providers=providers, gate=gate, trust_providers=trust_providers, tls=tls, tls_cert=tls_cert, tls_key=tls_key,
+        name=name, allow_plaintext=allow_plaintext,
+    )  # fmt: skip
+    raise typer.Exit(started)
 
 
 @app.command()
@@ -88,7 +122,7 @@ def jobs_submit(
     detach: Annotated[bool, typer.Option(help="Print the id and return at once.")] = False,
 ) -> None:
     """Submit a job and watch it."""
-    with Client() as client:
+    with connect() as client:
         value: Any = files[0] if len(files) == 1 and files[0].suffix in {".npy", ".npz", ".json"} else list(files)
         options = {k: v for k, v in {"budget_usd": budget_usd, "deadline_s": deadline_s}.items() if v is not None}
         job = client.submit(model, {name: value} if name else value, **options)
@@ -104,7 +138,7 @@ def jobs_submit(
 @jobs_app.command("list")
 def jobs_list(limit: int = 20, as_json: AsJson = False) -> None:
     """Your jobs, newest first."""
-    with Client() as client:
+    with connect() as client:
         found = client.jobs.list(limit=limit)
     columns = {
         "id": lambda j: j["id"], "model": lambda j: j["model"], "status": lambda j: j["status"],
@@ -118,14 +152,14 @@ def jobs_list(limit: int = 20, as_json: AsJson = False) -> None:
 @jobs_app.command("show")
 def jobs_show(job_id: str) -> None:
     """One job as the endpoint shows it."""
-    with Client() as client:
+    with connect() as client:
         console.print_json(json.dumps(client.job(job_id).facts))
 
 
 @jobs_app.command("watch")
 def jobs_watch(job_id: str) -> None:
     """Follow a job to its end."""
-    with Client() as client:
+    with connect() as client:
         job = client.job(job_id).wait()
         console.print(f"{job.status}: {job.cost['captured']['usd']} USD")
 
@@ -133,14 +167,14 @@ def jobs_watch(job_id: str) -> None:
 @jobs_app.command("results")
 def jobs_results(job_id: str, output: Path) -> None:
     """Write a job's outputs to an .npz."""
-    with Client() as client:
+    with connect() as client:
         write_results(client.job(job_id), output)
 
 
 @jobs_app.command("cancel")
 def jobs_cancel(job_id: str) -> None:
     """Stop a job; what is done is kept."""
-    with Client() as client:
+    with connect() as client:
         console.print(client.job(job_id).cancel().status)
 
 
@@ -151,7 +185,7 @@ def models_upload(
     card: Annotated[Path | None, typer.Option(help="JSON: how inputs are decoded and scaled.", exists=True)] = None,
 ) -> None:
     """Upload an ONNX file as the next version of a model."""
-    with Client() as client:
+    with connect() as client:
         model = client.models.upload(name, file, card=json.loads(card.read_text()) if card else None)
         console.print_json(json.dumps(model))
 
@@ -159,7 +193,7 @@ def models_upload(
 @models_app.command("list")
 def models_list(as_json: AsJson = False) -> None:
     """The models that you may run."""
-    with Client() as client:
+    with connect() as client:
         found = client.models.list()
     columns = {
         "name": lambda m: m["name"], "version": lambda m: str(m["version"]),
@@ -172,28 +206,28 @@ def models_list(as_json: AsJson = False) -> None:
 @models_app.command("show")
 def models_show(name: str) -> None:
     """One model: inputs, outputs, card, profile."""
-    with Client() as client:
+    with connect() as client:
         console.print_json(json.dumps(client.models.get(name)))
 
 
 @models_app.command("delete")
 def models_delete(name: str) -> None:
     """Retire a model."""
-    with Client() as client:
+    with connect() as client:
         client.models.delete(name)
 
 
 @wallet_app.command("show")
 def wallet_show() -> None:
     """Available, held and earned."""
-    with Client() as client:
+    with connect() as client:
         console.print_json(json.dumps(client.wallet.balance()))
 
 
 @wallet_app.command("entries")
 def wallet_entries(limit: int = 20, as_json: AsJson = False) -> None:
     """The ledger's lines on your wallet, newest first."""
-    with Client() as client:
+    with connect() as client:
         found = client.wallet.entries(limit=limit)
     columns = {
         "at": lambda e: e["created_at"], "kind": lambda e: e["kind"], "USD": lambda e: e["amount"]["usd"],
@@ -205,14 +239,28 @@ def wallet_entries(limit: int = 20, as_json: AsJson = False) -> None:
 @wallet_app.command("top-up")
 def wallet_top_up(usd: str) -> None:
     """Put money in (play money while the fabric has no Stripe keys)."""
-    with Client() as client:
+    with connect() as client:
         console.print_json(json.dumps(client.wallet.top_up(usd)))
+
+
+@wallet_app.command("refund")
+def wallet_refund(usd: Annotated[str | None, typer.Argument(help="Whole cents; left out: all that can go back.")] = None) -> None:
+    """Have unspent credit sent back to the payments it came from."""
+    with connect() as client:
+        console.print_json(json.dumps(client.wallet.refund(usd)))
+
+
+@wallet_app.command("payout")
+def wallet_payout(usd: Annotated[str | None, typer.Argument(help="Whole cents; left out: everything.")] = None) -> None:
+    """Have matured earnings paid out."""
+    with connect() as client:
+        console.print_json(json.dumps(client.wallet.payout(usd)))
 
 
 @providers_app.command("list")
 def providers_list(as_json: AsJson = False) -> None:
     """Your machines."""
-    with Client() as client:
+    with connect() as client:
         found = client.providers.list()
     columns = {
         "id": lambda p: p["id"], "name": lambda p: p["name"], "status": lambda p: p["status"],
@@ -224,7 +272,7 @@ def providers_list(as_json: AsJson = False) -> None:
 @providers_app.command("token")
 def providers_token(label: str = "machine", uses: int = 1, expires_s: int = 3600) -> None:
     """Make a join token; it is shown once."""
-    with Client() as client:
+    with connect() as client:
         made = client.providers.create_join_token(label, uses=uses, expires_s=expires_s)
         console.print(made["token"], highlight=False, soft_wrap=True)
 
@@ -232,15 +280,34 @@ def providers_token(label: str = "machine", uses: int = 1, expires_s: int = 3600
 @providers_app.command("drain")
 def providers_drain(provider_id: str) -> None:
     """Let a machine finish and take nothing new."""
-    with Client() as client:
+    with connect() as client:
         console.print(client.providers.drain(provider_id)["status"])
 
 
 @providers_app.command("remove")
 def providers_remove(provider_id: str) -> None:
     """Cut a machine off."""
-    with Client() as client:
+    with connect() as client:
         client.providers.remove(provider_id)
+
+
+@providers_app.command("ban")
+def providers_ban(
+    provider_id: str,
+    reason: Annotated[str, typer.Option(help="For the records; the owner is not told.")] = "banned by the operator",
+) -> None:
+    """For the operator: cut anybody's machine off for good. On the fabric's own machine no key is needed."""
+    module = server_module("fabric.local.operate")
+    with Client(**{**connection, **module.operator_connection()}) as client:
+        client.providers.ban(provider_id, reason)
+    console.print(f"{provider_id} is cut off")
+
+
+@token_app.command("rotate")
+def token_rotate() -> None:
+    """Give the cluster another token, on the machine where `fabric up` runs; says how long the endpoint was away."""
+    module = server_module("fabric.local.operate")
+    raise typer.Exit(module.run_token_rotation())
 
 
 @ledger_app.command("audit")
@@ -248,6 +315,29 @@ def ledger_audit() -> None:
     """Every invariant of the books; exit code 1 when one is broken."""
     module = server_module("fabric.local.audit")
     raise typer.Exit(module.run_audit())
+
+
+@ledger_app.command("reconcile")
+def ledger_reconcile(
+    days: Annotated[int, typer.Option(help="Compare what is younger; 0: everything.")] = 30,
+) -> None:
+    """Compare the ledger with Stripe, balance transaction by balance transaction; exit code 1 when they differ."""
+    module = server_module("fabric.local.reconcile")
+    raise typer.Exit(module.run_reconciliation(days or None))
+
+
+@ledger_app.command("correct")
+def ledger_correct(
+    lines: Annotated[
+        list[str], typer.Argument(help="`D platform:goodwill 1.50`, `C requestor:usr_…:available 1.50`: they balance.")
+    ],
+    operator: Annotated[str, typer.Option(help="Who you are.")],
+    reason: Annotated[str, typer.Option(help="Why; kept for ever.")],
+    key: Annotated[str, typer.Option(help="Names this correction; the same key again is the same one.")],
+) -> None:
+    """Post a correction, as the owner of the database."""
+    module = server_module("fabric.local.correct")
+    raise typer.Exit(module.run_correction(lines, key=key, operator=operator, reason=reason))
 
 
 def show(rows: list[dict[str, Any]], columns: dict[str, Any], as_json: bool) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
+from ray.serve._private import replica as serve_replica
 from ray.serve.handle import DeploymentHandle
+from ray.util import get_node_ip_address
 
 from fabric import wiring
 from fabric.api.app import create_app
@@ -23,6 +25,31 @@ from fabric.loops import run_loops
 from fabric.wiring import Services
 
 HEALTH_CHECK_PERIOD_S = 1.0
+CONTROL_CPUS = 0.01
+EVERY_INTERFACE = "[::]:"
+
+
+def close_side_doors() -> None:
+    """Have the replicas of this process listen on the node's own address instead of on every interface.
+
+    Each replica opens a gRPC port for its fellow deployments, unpickles what comes there, and asks for the cluster's token only,
+    which every machine on offer holds: reachable from outside, it would be a way around the gate.
+    """
+    open_port = serve_replica.add_port_to_grpc_server
+    if getattr(open_port, "is_closed", False):
+        return
+
+    def open_port_inside(server: Any, address: str) -> int:
+        if address.startswith(EVERY_INTERFACE):
+            host = get_node_ip_address()
+            address = f"{f'[{host}]' if ':' in host else host}:{address.removeprefix(EVERY_INTERFACE)}"
+        return int(open_port(server, address))
+
+    open_port_inside.is_closed = True  # type: ignore[attr-defined]
+    serve_replica.add_port_to_grpc_server = open_port_inside
+
+
+close_side_doors()
 
 
 def build_api() -> FastAPI:
@@ -105,11 +132,14 @@ class ClerkReplica:
 
 
 def placement(settings: Settings) -> dict[str, Any]:
-    """Options that keep a replica on the control node."""
+    """Options that keep a replica on the control node.
+
+    The processor is a token: for an actor that needs nothing at all, the GCS asks any node that it likes, a provider's included.
+    """
     selector = {"fabric.role": "control"}
     if settings.ray.control_node_id is not None:
         selector["ray.io/node-id"] = settings.ray.control_node_id
-    return {"num_cpus": 0, "label_selector": selector}
+    return {"num_cpus": CONTROL_CPUS, "label_selector": selector}
 
 
 def build_application(settings: Settings) -> serve.Application:

@@ -1,6 +1,7 @@
 """Client: credentials, then .jobs, .models, .files, .wallet, .providers."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from fabric.client.files import Files
@@ -9,6 +10,7 @@ from fabric.client.jobs import Job, Jobs
 from fabric.client.models import Models
 from fabric.client.providers import Providers
 from fabric.client.transport import Transport
+from fabric.client.trust import Trust
 from fabric.client.wallet import Wallet
 
 DEFAULT_URL = "http://127.0.0.1:8700"
@@ -22,16 +24,33 @@ class Client:
     probabilities = job.results()["probabilities"]
     """
 
-    def __init__(self, url: str | None = None, api_key: str | None = None, *, timeout_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = 60.0,
+        ca_file: str | Path | None = None,
+        fingerprint: str | None = None,
+        allow_plaintext: bool | None = None,
+    ) -> None:
         """Connect lazily.
 
         Args:
             url: The endpoint; default FABRIC_URL, else http://127.0.0.1:8700.
             api_key: The credential; default FABRIC_API_KEY.
             timeout_s: For one request.
+            ca_file: Certificates (PEM) to accept beside the usual authorities; default FABRIC_CA_FILE.
+            fingerprint: `sha256:…` of the one certificate to accept, as `fabric up` prints it; default FABRIC_FINGERPRINT.
+            allow_plaintext: Send the credential over http:// beyond this machine, because the network is encrypted already;
+                default FABRIC_ALLOW_PLAINTEXT.
+
+        Raises:
+            PlaintextRefused: the credential would cross the network in clear.
         """
+        trust = Trust(ca_file=ca_file, fingerprint=fingerprint, allow_plaintext=allow_plaintext)
         key = api_key or os.environ.get("FABRIC_API_KEY")
-        self._transport = Transport(url or os.environ.get("FABRIC_URL") or DEFAULT_URL, key, timeout_s=timeout_s)
+        self._transport = Transport(url or os.environ.get("FABRIC_URL") or DEFAULT_URL, key, timeout_s=timeout_s, trust=trust)
         self.files = Files(self._transport)
         self.jobs = Jobs(self._transport)
         self.models = Models(self._transport)

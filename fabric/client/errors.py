@@ -2,6 +2,8 @@
 
 FabricClientError
 ├── NotConnected          the endpoint cannot be reached
+├── PlaintextRefused      the endpoint is not encrypted, so nothing secret was sent
+├── WrongCertificate      the endpoint could not prove who it is
 ├── ApiError              the endpoint refused; one subclass for each code of fabric.core.errors
 ├── JobFailed             the job ended as failed or cancelled
 ├── JobTimeout            the job has not ended within the time given to wait()
@@ -17,6 +19,14 @@ class FabricClientError(Exception):
 
 class NotConnected(FabricClientError):
     """The endpoint cannot be reached. Is the URL right, and is the fabric up?"""
+
+
+class PlaintextRefused(FabricClientError):
+    """The endpoint is not encrypted and not on this machine; no credential was sent."""
+
+
+class WrongCertificate(FabricClientError):
+    """The endpoint could not prove who it is; no credential was sent."""
 
 
 class JobTimeout(FabricClientError):
@@ -123,6 +133,24 @@ class Forbidden(ApiError):
     code = "forbidden"
 
 
+class WalletFrozen(Forbidden):
+    """This wallet is frozen, so nothing new can be spent from it."""
+
+    code = "wallet_frozen"
+
+
+class WalletClosed(Forbidden):
+    """This wallet is closed."""
+
+    code = "wallet_closed"
+
+
+class SpendingLimit(Forbidden):
+    """That is more than your own spending limit allows."""
+
+    code = "spending_limit"
+
+
 class NotFound(ApiError):
     """No such thing, or it belongs to somebody else."""
 
@@ -133,6 +161,12 @@ class Conflict(ApiError):
     """The current state does not allow that."""
 
     code = "conflict"
+
+
+class NotOnboarded(Conflict):
+    """The payout account is not complete; ask for the onboarding link."""
+
+    code = "not_onboarded"
 
 
 class AlreadyExists(Conflict):
@@ -181,6 +215,12 @@ class Unavailable(ApiError):
     """This part of the fabric cannot answer now; try again."""
 
     code = "unavailable"
+
+
+class PaymentsUnavailable(Unavailable):
+    """The payment service cannot be reached now; try again."""
+
+    code = "payments_unavailable"
 
 
 class DatabaseUnavailable(Unavailable):

@@ -3,6 +3,7 @@
 import struct
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,6 +107,16 @@ class Job:
             AlreadyFinished: too late.
         """
         self.facts = self._transport.request("POST", f"/api/v1/jobs/{self.id}/cancel")
+        return self
+
+    def add_budget(self, usd: str | Decimal) -> "Job":
+        """Let the job spend more; one that waits for funds goes on.
+
+        Raises:
+            AlreadyFinished: it has ended.
+            InsufficientFunds: the wallet does not have it.
+        """
+        self.facts = self._transport.request("POST", f"/api/v1/jobs/{self.id}/budget", json={"add_usd": str(usd)})
         return self
 
     def subtasks(self) -> list[dict[str, Any]]:

@@ -29,6 +29,10 @@ class Providers:
         """Let the machine finish what it runs and take nothing new."""
         return dict(self._transport.request("POST", f"/api/v1/providers/{provider_id}/drain"))
 
+    def ban(self, provider_id: str, reason: str) -> None:
+        """Cut anybody's machine off for good; for operators."""
+        self._transport.send("POST", f"/api/v1/operator/providers/{provider_id}/ban", json={"reason": reason})
+
     def remove(self, provider_id: str) -> None:
         """Cut the machine off."""
         self._transport.send("DELETE", f"/api/v1/providers/{provider_id}")

@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from fabric.client.errors import ApiError, NotConnected, api_error
+from fabric.client.errors import ApiError, NotConnected, WrongCertificate, api_error
+from fabric.client.trust import Trust, is_about_certificates
 
 RETRIES_MAX = 4
 BACKOFF_S = 0.25
@@ -25,15 +26,24 @@ ERROR_BYTES_MAX = 64 * 1024
 class Transport:
     """One connection pool to one endpoint with one credential."""
 
-    def __init__(self, url: str, api_key: str | None, *, timeout_s: float = 60.0) -> None:
-        """Connect lazily to `url`."""
+    def __init__(self, url: str, api_key: str | None, *, timeout_s: float = 60.0, trust: Trust | None = None) -> None:
+        """Connect lazily to `url`.
+
+        Raises:
+            PlaintextRefused: the credential would cross the network in clear.
+        """
+        self._trust = trust or Trust()
+        if api_key:
+            self._trust.check(url)
         headers = {"User-Agent": "fabric-client"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         self.url = url.rstrip("/")
+        self._has_answered = False
         self._http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout_s, connect=5.0), trust_env=False
-        )
+            base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout_s, connect=5.0), trust_env=False,
+            verify=self._trust.verification(),
+        )  # fmt: skip
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """Send a request, again after trouble that a retry can mend; gives the JSON answer (None when there is none).
@@ -48,20 +58,22 @@ class Transport:
         return response.json() if response.content else None
 
     def send(self, method: str, path: str, *, patience_s: float = 0.0, **options: Any) -> httpx.Response:
-        """Like `request`, giving the whole response; trouble is put up with for at least `patience_s`."""
+        """Like `request`, giving the whole response; trouble is put up with for at least `patience_s`.
+
+        An endpoint that has answered before is only away for a while: it gets `OUTAGE_S_MAX`. A wrong address fails soon.
+        """
         headers = dict(options.pop("headers", None) or {})
         if method == "POST":
             headers.setdefault("Idempotency-Key", uuid.uuid4().hex)
-        trouble = Trouble(patience_s)
+        trouble = Trouble(max(patience_s, OUTAGE_S_MAX if self._has_answered else 0.0))
         while True:
             try:
                 response = self._http.request(method, path, headers=headers, **options)
             except httpx.TransportError as error:
-                if not trouble.is_bearable():
-                    raise NotConnected(f"{self.url} cannot be reached: {error}") from error
-                trouble.pause()
+                self._bear(trouble, error)
                 continue
             if response.is_success or response.status_code == 304:
+                self._has_answered = True
                 return response
             refusal = api_error(response.status_code, problem_of(response))
             again = response.status_code in RETRY_STATUSES or refusal.code == "request_in_progress"
@@ -75,7 +87,9 @@ class Transport:
 
     def put_signed(self, url: str, headers: dict[str, str], content: Any) -> None:
         """Upload to a signed URL; our own credential stays here."""
-        response = httpx.put(url, headers=headers, content=content, timeout=600.0, trust_env=False)
+        self._trust.check(url)  # a signature is a credential too
+        verify = self._trust.verification(is_endpoint=url.startswith(f"{self.url}/"))
+        response = httpx.put(url, headers=headers, content=content, timeout=600.0, trust_env=False, verify=verify)
         if not response.is_success:
             raise ApiError(f"the upload was refused: {response.text[:200]}", status=response.status_code, problem={})
 
@@ -101,9 +115,14 @@ class Transport:
                         yield event
                 return
             except httpx.TransportError as error:
-                if not trouble.is_bearable():
-                    raise NotConnected(f"{self.url} cannot be reached: {error}") from error
-                trouble.pause()
+                self._bear(trouble, error)
+
+    def _bear(self, trouble: "Trouble", error: httpx.TransportError) -> None:
+        if is_about_certificates(error):  # trying again shows the same one
+            raise WrongCertificate(f"{self.url} could not prove who it is: {error}") from error
+        if not trouble.is_bearable():
+            raise NotConnected(f"{self.url} cannot be reached: {error}") from error
+        trouble.pause()
 
     def close(self) -> None:
         """Give the connections back."""

@@ -3,13 +3,24 @@
 import ipaddress
 import socket
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from fabric.core.errors import Invalid
+from fabric.core.settings import StorageSettings
+from fabric.gate.config import LOOPBACK_NUMBERS
 
 BOUNDARY = """\
-Listening on {host} lets other machines join, and a machine that joins becomes a node of one Ray cluster. Until the boundary
-around that cluster is built, such a machine can run code on this one: Ray trusts every node that holds its token. Jobs and
-models cannot do that, machines can. If you trust every machine that you will let join, say so with --trust-providers."""
+Listening on {host} lets other machines join, and without the gate (--no-gate, FABRIC_RAY_GATE) a machine that joins can run code
+on this one: Ray trusts every node that holds its token. Jobs and models cannot do that, machines can. Leave the gate on, or, if you
+trust every machine that you will let join, say so with --trust-providers."""
+
+IN_CLEAR = """\
+Listening on {host} without TLS would send API keys, join tokens and signed URLs over the network in clear. Give a certificate with
+--tls-cert FILE --tls-key FILE, or try --tls self-signed, which others trust by its fingerprint. If the network is encrypted already
+(WireGuard), say so with --allow-plaintext."""
+STORE_IN_CLEAR = """\
+{variable} is {url}: what is stored there, and the signatures that open it, would cross the network in clear. Use https://, or say with
+--allow-plaintext that the network is encrypted already."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,9 @@ class Addresses:
     host: str
     """What the endpoint binds."""
     advertised: str
-    """How machines reach this one: requestors, and providers for Ray and for objects."""
+    """How machines reach this one: requestors, and providers for objects and the gate."""
+    is_gated: bool = True
+    """Whether providers reach Ray through the gate only."""
 
     @property
     def local(self) -> str:
@@ -27,22 +40,70 @@ class Addresses:
         return "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host
 
     @property
+    def ray(self) -> str:
+        """Where all of Ray's servers on the control node listen: behind the gate nobody else needs to reach them."""
+        return "127.0.0.1" if self.is_gated or self.is_loopback else self.advertised
+
+    @property
     def is_loopback(self) -> bool:
         """Whether nothing but this machine can reach it."""
         return is_loopback(self.host)
 
 
-def choose_addresses(host: str, *, trust_providers: bool) -> Addresses:
+def choose_addresses(host: str, *, trust_providers: bool, is_gated: bool = True) -> Addresses:
     """Check where the endpoint shall listen.
 
     Raises:
-        Invalid: beyond loopback without trust in every machine that joins, or no address of this machine.
+        Invalid: beyond loopback with neither the gate nor trust in every machine that joins.
     """
     if is_loopback(host):
-        return Addresses("127.0.0.1" if host == "localhost" else host, "127.0.0.1")
-    if not trust_providers:
+        address = "127.0.0.1" if host == "localhost" else host
+        return Addresses(address, address, is_gated)
+    if not (is_gated or trust_providers):
         raise Invalid(BOUNDARY.format(host=host))
-    return Addresses(host, primary_address() if host in {"0.0.0.0", "::"} else host)
+    return Addresses(host, primary_address() if host in {"0.0.0.0", "::"} else host, is_gated)
+
+
+def check_machine_count(count: int, *, is_gated: bool) -> None:
+    """Each machine of the control node needs a place of its own at the gate.
+
+    Raises:
+        Invalid: there are not so many.
+    """
+    if is_gated and count > len(LOOPBACK_NUMBERS):
+        raise Invalid(
+            f"At most {len(LOOPBACK_NUMBERS)} machines can join on the control node itself; --providers {count} is more."
+        )
+
+
+def host_and_port(host: str, port: int) -> str:
+    """Both in one word; an IPv6 address gets its brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def check_encryption(addresses: Addresses, *, is_encrypted: bool, allow_plaintext: bool) -> None:
+    """Credentials leave this machine encrypted, or somebody has said that they need not be.
+
+    Raises:
+        Invalid: others would reach the endpoint without TLS.
+    """
+    if not (addresses.is_loopback or is_encrypted or allow_plaintext):
+        raise Invalid(IN_CLEAR.format(host=addresses.host))
+
+
+def check_store_encryption(settings: StorageSettings, *, allow_plaintext: bool) -> None:
+    """The same for object storage that is not behind the endpoint.
+
+    Raises:
+        Invalid: a store beyond loopback is reached without TLS.
+    """
+    for variable, url in (
+        ("FABRIC_STORAGE_PUBLIC_URL", settings.public_url),
+        ("FABRIC_STORAGE_ENDPOINT_URL", settings.endpoint_url),
+    ):
+        parts = urlsplit(url or "")
+        if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not allow_plaintext:
+            raise Invalid(STORE_IN_CLEAR.format(variable=variable, url=url))
 
 
 def is_loopback(host: str) -> bool:

@@ -1,8 +1,9 @@
-"""The first users of a local fabric, made over HTTP like anybody else's: `you` with play money, `owner` of the local machines.
+"""The first users of a local fabric: `you` with play money, `owner` of the local machines, `operator` of the fabric.
 
-What is shown once (API keys, join token) is kept in FABRIC_HOME/secrets, so that a second start finds and only checks it.
+They are made over HTTP like anybody else's, but for the operator, whom nobody can become by asking. What is shown once (API keys, join token) is kept in FABRIC_HOME/secrets, so that a second start finds and only checks it.
 """
 
+import asyncio
 import json
 import time
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from typing import Any
 
 import httpx
 
+from fabric.core.settings import load_settings
 from fabric.local.home import Home
 
 YOU, OWNER = "you", "owner"  # machines and jobs of one user do not meet, so there are two
+OPERATOR = "operator"
 PLAY_MONEY_USD = "100"
 JOIN_TOKEN_S = 30 * 86_400
 JOIN_TOKEN_USES = 100
@@ -34,20 +37,36 @@ class Credentials:
     """Of `owner`, who owns the local machines."""
     join_token: str
     """Lets machines join as `owner`'s."""
+    operator_api_key: str
+    """Of `operator`, who may ban machines."""
 
 
-def bootstrap(url: str, home: Home) -> Credentials:
+def bootstrap(url: str, home: Home, database_url: str) -> Credentials:
     """Make what is missing and check what there is.
 
     Raises:
         BootstrapFailed: the endpoint does not answer as it should.
     """
+    asyncio.run(make_operator(database_url, str(home.secret(f"{OPERATOR}.password"))))
     with httpx.Client(base_url=f"{url}/api/v1", timeout=TIMEOUT_S, trust_env=False) as http:
         api_key, is_new = _api_key(http, home, YOU)
-        if is_new:
+        if is_new and load_settings(home=home.path).billing.stripe_key is None:
             _play_money(http, api_key, home)
         owner_key, _ = _api_key(http, home, OWNER)
-        return Credentials(api_key, owner_key, _join_token(http, home, owner_key))
+        operator_key, _ = _api_key(http, home, OPERATOR)
+        return Credentials(api_key, owner_key, _join_token(http, home, owner_key), operator_key)
+
+
+async def make_operator(database_url: str, password: str) -> None:
+    """Make the user who may act on everybody's machines, if there is none."""
+    from fabric.db.engine import Database
+    from fabric.identity.users import find_or_register
+
+    database = Database(database_url, pool_size=1)
+    try:
+        await find_or_register(database, f"{OPERATOR}@localhost", password, role="operator")
+    finally:
+        await database.close()
 
 
 def _api_key(http: httpx.Client, home: Home, name: str) -> tuple[str, bool]:

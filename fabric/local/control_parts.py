@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fabric.local.deploy import HEAD_RUNS, SETTINGS_COMPLETE, DeployConfig
+from fabric.local.deploy import HEAD_RUNS, SETTINGS_COMPLETE, DeployConfig, prepared_file
 from fabric.local.parts import POLL_S, ChildPart, Part, PartFailed, answers, process_title, reachable, tail
 from fabric.local.postgres import PostgresServer, start_postgres
 from fabric.local.processes import Mark, family, mark
@@ -141,6 +141,7 @@ class ServePart(ChildPart):
         super().__init__("serve", "fabric.local.deploy", [str(config_file)], log=log, environment=environment)
         config.write(config_file)
         self._head, self._before_deploy = head, before_deploy
+        self._prepared_file = prepared_file(config_file)
         self.url = f"http://{reachable(config.host)}:{config.port}"
         self._told_generation = self._deployed_generation = 0
         self._last_answer_s = self._last_probe_s = 0.0
@@ -151,6 +152,13 @@ class ServePart(ChildPart):
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         self.spawn(stdin=subprocess.PIPE)
+
+    def is_prepared(self) -> bool:
+        """Whether the child waits for its head."""
+        try:
+            return self._process is not None and self._prepared_file.read_text() == str(self._process.pid)
+        except FileNotFoundError:
+            return False
 
     def begin(self) -> None:
         """Let the child start Serve on the head, which runs by now; does not wait."""

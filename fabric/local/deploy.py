@@ -8,6 +8,7 @@ of the head is harmless and pins the application to the new node.
 
 import importlib
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,11 @@ class DeployConfig:
     def write(self, path: Path) -> None:
         """Store for the child process."""
         path.write_text(json.dumps(asdict(self)))
+
+
+def prepared_file(config_path: Path) -> Path:
+    """Gets the process id of a child that has imported everything."""
+    return config_path.with_suffix(".prepared")
 
 
 def start_serve(config: DeployConfig) -> None:
@@ -62,6 +68,7 @@ def main(config_path: str) -> int:
     config = DeployConfig(**json.loads(Path(config_path).read_text()))
     for module in ("ray.serve", *(IMPORTED_EARLY if config.application == APPLICATION else ())):
         importlib.import_module(module)  # seconds, which pass while the head starts
+    prepared_file(Path(config_path)).write_text(str(os.getpid()))
     if sys.stdin.readline().strip() != HEAD_RUNS:
         return 0
     start_serve(config)

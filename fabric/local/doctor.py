@@ -9,27 +9,31 @@ import platform
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
+from fabric.core import clock
 from fabric.core.errors import FabricError
 from fabric.core.settings import Settings, default_home, load_settings
 from fabric.local import orphans
+from fabric.local.gate_proof import prove
 from fabric.local.home import Home, is_running
 from fabric.local.listeners import Listener, find_listeners, knock_at_all
 from fabric.local.parts import answers
 from fabric.local.postgres import binaries
 from fabric.local.processes import family
+from fabric.local.tls import read_end
 
 RAY_VERSION = "2.60.0"
 POSTGRES_MAJOR = 18
 PYTHON_MIN = (3, 11)
+CERTIFICATE_DAYS_MIN = 14
 DISK_FREE_BYTES_MIN = 2 * 1024**3
 SSH_LIBRARY = "fabric"
 GIB = 1024**3
@@ -63,7 +67,8 @@ def examine(home: Home) -> list[Record]:
         return [*records, Record("running", "warn", f"no fabric runs on {home.path}", "a running one", "fabric up")]
     running = home.read_state("fabric")
     records.append(Record("running", "ok", f"{running.get('url')} (pid {running.get('pid')})"))
-    return [*records, *running_parts(home, str(running.get("url"))), *asyncio.run(_services(settings)), *exposure(home, settings)]
+    records += [*running_parts(home, running), *asyncio.run(_services(settings)), *boundary(home, settings)]
+    return [*records, *exposure(home, settings)]
 
 
 def installation() -> Iterator[Record]:
@@ -112,7 +117,7 @@ def folders(home: Home) -> Iterator[Record]:
     )  # fmt: skip
 
 
-def running_parts(home: Home, url: str) -> Iterator[Record]:
+def running_parts(home: Home, running: Mapping[str, Any]) -> Iterator[Record]:
     """Whether each recorded part still lives, and the endpoint is ready."""
     parts = orphans.recorded(home)
     gone = [name for name, marks in parts.items() if not marks and name != "serve"]  # serve's child ends when it has deployed
@@ -120,7 +125,10 @@ def running_parts(home: Home, url: str) -> Iterator[Record]:
         "parts", "warn" if gone else "ok", f"not running: {', '.join(gone)}" if gone else ", ".join(sorted(parts)),
         "all parts", "they are started again by themselves; see the logs" if gone else "",
     )  # fmt: skip
-    ready = answers(f"{url}/readyz")
+    url, certificate = running.get("url"), running.get("certificate")
+    if certificate:
+        yield examine_certificate(Path(certificate))
+    ready = answers(f"{url}/readyz", certificate=certificate)
     yield Record(
         "endpoint",
         "ok" if ready else "fail",
@@ -128,6 +136,17 @@ def running_parts(home: Home, url: str) -> Iterator[Record]:
         "ready",
         "" if ready else f"see {home.logs}",
     )
+
+
+def examine_certificate(path: Path) -> Record:
+    """How long the endpoint's certificate is still good."""
+    ends_at = read_end(path)
+    days = (ends_at - clock.now()).days
+    status: Status = "fail" if days < 0 else "warn" if days < CERTIFICATE_DAYS_MIN else "ok"
+    return Record(
+        "certificate", status, f"good until {ends_at:%Y-%m-%d}", f">= {CERTIFICATE_DAYS_MIN} days",
+        "" if status == "ok" else "renew it; a running fabric takes over the changed files by itself",
+    )  # fmt: skip
 
 
 async def _services(settings: Settings) -> list[Record]:
@@ -162,29 +181,56 @@ async def _services(settings: Settings) -> list[Record]:
         await services.close()
 
 
+def boundary(home: Home, settings: Settings) -> Iterator[Record]:
+    """Whether what joined machines must not do is refused: it is tried."""
+    if not settings.ray.gate:
+        yield Record(
+            "gate", "warn", "off: machines reach the cluster itself and can run code here", "the gate, or trust in every machine",
+            "start without --no-gate",
+        )  # fmt: skip
+        return
+    token = settings.ray.token.get_secret_value() if settings.ray.token else ""
+    try:
+        for number, proof in enumerate(prove(home, token, settings.ray.gate_address)):
+            yield Record(
+                f"gate:{number}", "ok" if proof.holds else "fail", f"at {proof.address}: {proof.said}", "PERMISSION_DENIED",
+                "" if proof.holds else f"stop the fabric; see {home.logs / 'gate.log'}",
+            )  # fmt: skip
+    except (OSError, KeyError, ValueError) as error:
+        yield Record("gate", "fail", f"the gate does not answer: {error}", "a gate that refuses", f"see {home.logs / 'gate.log'}")
+
+
 def exposure(home: Home, settings: Settings) -> Iterator[Record]:
     """Each listener of this fabric's processes: who reaches it, and what it says to strangers."""
     families = {name: family(marks) for name, marks in orphans.recorded(home).items() if marks}
     listeners = find_listeners(families)
     for listener, knock in knock_at_all(listeners).items():
-        yield judge(listener, knock.is_closed, knock.said, public_ports=_public_ports(home, settings))
+        yield judge(
+            listener, knock.is_closed, knock.said, public_ports=_public_ports(home, settings), is_gated=settings.ray.gate
+        )  # fmt: skip
 
 
-def judge(listener: Listener, is_closed: bool, said: str, *, public_ports: frozenset[int]) -> Record:
-    """A listener beyond loopback must refuse strangers, or be meant for them."""
+def judge(listener: Listener, is_closed: bool, said: str, *, public_ports: frozenset[int], is_gated: bool = False) -> Record:
+    """A listener beyond loopback must be meant for strangers or, without the gate, refuse them."""
     name = f"listener:{listener.port}"
     found = f"{listener.part} ({listener.process}) on {listener.exposure}: {said}"
-    if listener.exposure == "loopback" or is_closed:
+    if listener.exposure == "loopback":
         return Record(name, "ok", found)
     if listener.port in public_ports:
         return Record(name, "ok", f"{found}; meant for everybody, checks credentials itself")
-    return Record(name, "fail", found, "loopback, or refusing strangers", f"close port {listener.port} in the firewall")
+    if is_closed and not (is_gated and listener.is_of_control):
+        return Record(name, "ok", found)
+    needed = "loopback: only the front and the gate are for others" if is_gated else "loopback, or refusing strangers"
+    return Record(name, "fail", found, needed, f"close port {listener.port} in the firewall")
 
 
 def _public_ports(home: Home, settings: Settings) -> frozenset[int]:
     ports = home.read_state("ports")
+    meant = {settings.port, int(ports.get("gate", 0))}
+    if settings.ray.gate:
+        return frozenset(meant)
     replicas = range(int(ports.get("replicas_first", 0)), int(ports.get("replicas_first", 0)) + 60)
-    return frozenset({settings.port, int(ports.get("objects", 0)), int(ports.get("serve_fallback", 0)), *replicas})
+    return frozenset({*meant, int(ports.get("objects", 0)), int(ports.get("serve_fallback", 0)), *replicas})
 
 
 def _checked(name: str, act: Callable[[], str], needed: str, remedy: str) -> Record:

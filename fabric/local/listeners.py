@@ -52,6 +52,11 @@ class Listener:
         return "loopback" if address.is_loopback else str(address)
 
     @property
+    def is_of_control(self) -> bool:
+        """Whether a part of the control plane listens, not a local machine on offer."""
+        return not self.part.startswith("provider-")
+
+    @property
     def dial(self) -> str:
         """host:port at which this machine reaches it."""
         host = "127.0.0.1" if self.exposure in {"all interfaces", "loopback"} else self.exposure
@@ -67,8 +72,8 @@ class Knock:
 
 
 def find_listeners(families: Mapping[str, Sequence[Mark]]) -> list[Listener]:
-    """The TCP listeners of these processes, grouped by part."""
-    found = set()
+    """The TCP listeners of these processes, grouped by part; of one port on many loopback addresses only the first address."""
+    found: set[Listener] = set()
     for part, marks in families.items():
         for mark in marks:
             try:
@@ -77,7 +82,9 @@ def find_listeners(families: Mapping[str, Sequence[Mark]]) -> list[Listener]:
                 continue
             title = short_title(process_title(mark.pid))
             found |= {Listener(part, title, c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN}
-    return sorted(found, key=lambda one: (one.part, one.port))
+    in_order = sorted(found, key=lambda one: (one.part, one.port, one.address))
+    apart = {(one.part, one.process, one.port, one.exposure): one for one in reversed(in_order)}
+    return sorted(apart.values(), key=lambda one: (one.part, one.port, one.address))
 
 
 def short_title(title: str) -> str:

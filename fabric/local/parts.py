@@ -6,6 +6,7 @@ crash left behind, so that `start` may follow. `stop` ends the part in an orderl
 
 import os
 import signal
+import ssl
 import subprocess
 import threading
 import time
@@ -84,13 +85,22 @@ class ChildPart(Part):
         with self._spawning:
             if self._stopping.is_set():
                 raise PartFailed(f"{self.name} is being stopped")
-            process = spawn_module(self._module, self._arguments, log=self.log, environment=self._environment, stdin=stdin)
+            process = self.launch(stdin)
             self._process, self._mark = process, mark(process.pid)
             return process
+
+    def launch(self, stdin: int) -> subprocess.Popen[bytes]:
+        """Start the child's process, as the leader of a session of its own; by default a Python module."""
+        return spawn_module(self._module, self._arguments, log=self.log, environment=self._environment, stdin=stdin)
 
     def give_up(self) -> None:
         """Let a start that is under way end soon, as failed."""
         self._stopping.set()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was told to end, or to give up."""
+        return self._stopping.is_set()
 
     def is_ready(self) -> bool:
         """Whether the child answers; by default as soon as it runs."""
@@ -130,6 +140,12 @@ class ChildPart(Part):
         with self._spawning:
             if self._process is None:
                 return
+        self.end_orderly()
+
+    def end_orderly(self) -> None:
+        """The same to a part that will be started again; the caller sees to it that nobody else starts it meanwhile."""
+        if self._process is None:
+            return
         marks = self.marks()
         members = family(marks)
         if self._process.poll() is None:
@@ -164,10 +180,14 @@ def reachable(host: str) -> str:
     return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host
 
 
-def answers(url: str) -> bool:
-    """Whether a GET succeeds within 5 s."""
+def answers(url: str, *, certificate: str | None = None) -> bool:
+    """Whether a GET succeeds within 5 s; of an endpoint with a certificate of ours exactly that one is accepted."""
+    verify: ssl.SSLContext | bool = True
+    if certificate:
+        verify = ssl.create_default_context(cafile=certificate)
+        verify.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # its own issuer need not be known
     try:
-        return httpx.get(url, timeout=5.0, trust_env=False).status_code == 200
+        return httpx.get(url, timeout=5.0, trust_env=False, verify=verify).status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -19,8 +19,14 @@ class Ports:
     """Every port that we choose; the others are the kernel's choice and loopback only."""
 
     http: int
+    serve: int
+    """Ray Serve's own HAProxy, on loopback, behind the front."""
     objects: int
     gcs: int
+    gate: int
+    """What providers reach instead of the GCS."""
+    outward: int
+    """On loopback: through it control processes reach providers' machines."""
     haproxy_stats: int
     haproxy_metrics: int
     serve_fallback: int
@@ -30,6 +36,12 @@ class Ports:
     def as_dict(self) -> dict[str, int]:
         """For run/ports.json."""
         return asdict(self)
+
+    def all(self) -> list[int]:
+        """Every single one of them."""
+        chosen = self.as_dict()
+        first = chosen.pop("replicas_first")
+        return [*chosen.values(), *range(first, first + REPLICA_PORTS)]
 
 
 class Reservations:
@@ -59,14 +71,18 @@ class Reservations:
             self._sockets.pop().close()
 
 
-def choose_ports(before: Mapping[str, Any], reservations: Reservations, *, host: str, http: int = 0) -> Ports:
+def choose_ports(
+    before: Mapping[str, Any], reservations: Reservations, *, host: str, http: int = 0, gate: int | None = None
+) -> Ports:
     """Free ports: those of the last run where they are still free. `http` 0 takes 8700 or the next free port.
 
     Raises:
-        OSError: the HTTP port that was asked for is taken.
+        OSError: the port that was asked for, HTTP's or the gate's, is taken.
     """
     if http and not is_free(http, host):
         raise OSError(f"port {http} on {host} is taken; choose another one with --port")
+    if gate and not is_free(gate):
+        raise OSError(f"port {gate} is taken; choose another one for the gate with FABRIC_RAY_GATE_PORT")
     taken: set[int] = set()
 
     def take(candidates: Iterable[int], count: int = 1, host: str = "") -> int:
@@ -86,8 +102,11 @@ def choose_ports(before: Mapping[str, Any], reservations: Reservations, *, host:
     block = [int(before["replicas_first"])] if "replicas_first" in before else []
     return Ports(
         http=take(http_candidates, host=host),
+        serve=single("serve"),
         objects=single("objects"),
         gcs=single("gcs"),
+        gate=take([gate]) if gate else single("gate"),
+        outward=single("outward"),
         haproxy_stats=single("haproxy_stats"),
         haproxy_metrics=single("haproxy_metrics"),
         serve_fallback=single("serve_fallback"),

@@ -20,6 +20,8 @@ CONTROL_CPUS = 16
 """Logical: room for Serve's actors, which wait more than they compute. Providers' slots are resources of their own."""
 OBJECT_STORE_BYTES = 128 * MIB
 """Large payloads go by signed URL, so the plasma store stays nearly empty."""
+MESSAGE_BYTES_MAX = 64 * MIB
+"""Of any message that a control process accepts; 512 MiB by default, of which Ray would make three copies."""
 CHECK_PERIOD_S = 0.5
 
 SYSTEM_CONFIG: dict[str, Any] = {
@@ -64,6 +66,7 @@ def head_environment(*, token_file: Path, gcs: Path) -> dict[str, str]:
         "RAY_ROTATION_BACKUP_COUNT": "2",
         "RAY_DEDUP_LOGS": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_max_grpc_message_size": str(MESSAGE_BYTES_MAX),
     }
 
 

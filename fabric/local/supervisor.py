@@ -6,7 +6,8 @@ start, should this one be killed) and rotates logs.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._parts: list[Part] = []
+        self._restarting: dict[str, threading.Lock] = {}
 
     def watch(self, parts: Sequence[Part]) -> None:
         """Begin to watch parts that run; may be called again for more."""
@@ -37,7 +39,16 @@ class Supervisor:
             self._start_thread("housekeeping", self._keep_house)
         self._parts.extend(parts)
         for part in parts:
+            self._restarting[part.name] = threading.Lock()
             self._start_thread(f"watch-{part.name}", partial(self._watch, part))
+
+    @contextmanager
+    def hold(self, *parts: Part) -> Iterator[None]:
+        """Leave these parts to the caller for a while; a restart that is under way is waited for."""
+        with ExitStack() as held:
+            for part in parts:
+                held.enter_context(self._restarting[part.name])
+            yield
 
     def stop(self) -> None:
         """Watch no longer. Call it before the parts are stopped."""
@@ -56,9 +67,10 @@ class Supervisor:
     def _watch(self, part: Part) -> None:
         failures = 0
         running_since_s = time.monotonic()
+        restarting = self._restarting[part.name]
         while not self._stopping.wait(PERIOD_S):
             why = part.failure()
-            if why is None or self._stopping.is_set():
+            if why is None or self._stopping.is_set() or restarting.locked():  # by whoever holds it: the lock is ours below only
                 continue
             if time.monotonic() - running_since_s > HEALTHY_S:
                 failures = 0
@@ -67,7 +79,9 @@ class Supervisor:
             self._tell(f"{part.name} {why}; starting it again in {delay_s:.1f} s")
             if self._stopping.wait(delay_s):
                 return
-            self._start_again(part)
+            with restarting:
+                if part.failure() is not None:
+                    self._start_again(part)
             running_since_s = time.monotonic()
 
     def _start_again(self, part: Part) -> None:

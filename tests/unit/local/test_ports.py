@@ -13,10 +13,9 @@ def reservations():
 
 
 def test_all_ports_are_free_and_different(reservations):
-    ports = choose_ports({}, reservations, host="127.0.0.1").as_dict()
-    first = ports.pop("replicas_first")
-    everything = [*ports.values(), *range(first, first + REPLICA_PORTS)]
-    assert len(set(everything)) == len(everything)
+    ports = choose_ports({}, reservations, host="127.0.0.1")
+    everything = ports.all()
+    assert len(set(everything)) == len(everything) == len(ports.as_dict()) - 1 + REPLICA_PORTS
     assert all(is_free(port) for port in everything)
 
 
@@ -53,3 +52,15 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(reservations):
         other.listen(1)
         with pytest.raises(OSError, match="is taken"):
             choose_ports({}, reservations, host="127.0.0.1", http=other.getsockname()[1])
+
+
+def test_the_gate_has_the_port_that_a_firewall_names_or_none(reservations):
+    wanted = choose_ports({}, reservations, host="127.0.0.1").gate
+    reservations.release()
+    assert choose_ports({}, reservations, host="127.0.0.1", gate=wanted).gate == wanted
+    reservations.release()
+    with socket.socket() as other:
+        other.bind(("127.64.0.7", wanted))  # on one of its addresses is enough
+        other.listen(1)
+        with pytest.raises(OSError, match="FABRIC_RAY_GATE_PORT"):
+            choose_ports({}, reservations, host="127.0.0.1", gate=wanted)
