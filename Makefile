@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup up demo test check lint bench slow lock docs format clean
+.PHONY: help setup up demo test check lint bench slow attack lock docs format clean
 
 help:            ## Print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,7 +24,7 @@ demo: $(STAMP)   ## Start a fabric, run two real jobs, print what happened, leav
 	@$(BIN)/fabric demo
 
 test: $(STAMP)   ## All tests but the long ones
-	$(BIN)/python -m pytest -m "not slow and not chaos and not bench and not gpu"
+	$(BIN)/python -m pytest -m "not slow and not chaos and not bench and not gpu and not attack"
 
 check: lint      ## Format, lint, types, import contracts, tidy rules, unit and contract tests (≤ 2 min)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/tidy tests/unit tests/contract -m "not slow and not chaos and not gpu"
@@ -40,6 +40,9 @@ bench: $(STAMP)  ## Measure, print ratios, store benchmarks/results/*.json
 
 slow: $(STAMP)   ## The long tests: slow and chaos
 	$(BIN)/python -m pytest -m "slow or chaos"
+
+attack: $(STAMP) ## Attack a fabric and print what each attack did, without and with the boundary (needs root)
+	$(BIN)/python -m tests.attack
 
 format: $(STAMP) ## Format and mend what ruff can mend
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
