@@ -8,8 +8,11 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from fabric.billing import automatic_top_ups, maturation, payouts, reconcile, refunds, top_ups, webhooks
+from fabric.core import clock
 from fabric.core.errors import FabricError
 from fabric.core.telemetry import logger
 from fabric.files import files
@@ -21,6 +24,8 @@ from fabric.storage.local import LocalStore
 from fabric.wiring import Services
 
 log = logger(__name__)
+
+RECONCILE_DAYS = 7  # `fabric ledger reconcile --days 0` looks at everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,74 @@ async def sweep_unfinished_uploads(services: Services) -> int:
     return await asyncio.to_thread(services.store.sweep) if isinstance(services.store, LocalStore) else 0
 
 
+async def advance_payouts(services: Services) -> int:
+    """Take payouts one step further: to their owner's account, to the bank, or back."""
+    return await payouts.advance_payouts(services.database, services.payouts)
+
+
+async def advance_refunds(services: Services) -> int:
+    """Send refunds, and see what became of them."""
+    return await refunds.advance_refunds(services.database, services.payouts)
+
+
+async def mature_earnings(services: Services) -> int:
+    """Let earnings whose dispute window has passed be paid out."""
+    return await maturation.mature_earnings(services.database, services.settings.billing)
+
+
+async def pay_weekly(services: Services) -> int:
+    """Make this week's payouts for owners who are paid every week."""
+    return await payouts.pay_weekly(services.database, services.settings.billing)
+
+
+async def act_on_events(services: Services) -> int:
+    """Act upon what the payment service has told."""
+    return 0 if services.cards is None else await webhooks.handle_events(services.database, services.cards)
+
+
+async def look_at_silent_payments(services: Services) -> int:
+    """Read payments again that began and of which nothing was heard."""
+    return 0 if services.cards is None else await top_ups.look_at_silent_payments(services.database, services.cards)
+
+
+async def fetch_missed_events(services: Services) -> int:
+    """Fetch what no webhook has brought, and see whether banks have sent money back."""
+    if services.cards is None:
+        return 0
+    await webhooks.look_at_paid_payouts(services.database, services.cards)
+    return await webhooks.fetch_missed_events(services.database, services.cards)
+
+
+async def top_up_automatically(services: Services) -> int:
+    """Charge saved payment methods for wallets that are short and whose owners want that."""
+    return 0 if services.cards is None else await automatic_top_ups.top_up_short_wallets(services.database, services.cards)
+
+
+async def reconcile_with_payments(services: Services) -> int:
+    """Compare the ledger with the payment service; differences are logged as errors, and nothing is mended."""
+    if services.cards is None:
+        return 0
+    since = clock.now() - timedelta(days=RECONCILE_DAYS)
+    report = await reconcile.reconcile(services.database, services.cards, since=since)
+    for difference in report.differences:
+        log.error("books_differ", kind=difference.kind, there=difference.there, here=difference.here,
+                  there_nanos=difference.there_nanos, here_nanos=difference.here_nanos)  # fmt: skip
+    return len(report.differences)
+
+
 LOOPS: Sequence[Loop] = (
     Loop("expire_leases", 2.0, expire_leases),
     Loop("end_overdue_jobs", 1.0, end_overdue_jobs),
     Loop("write_off_silent_machines", 3.0, write_off_silent_machines),
+    Loop("advance_payouts", 5.0, advance_payouts),
+    Loop("advance_refunds", 5.0, advance_refunds),
+    Loop("mature_earnings", 600.0, mature_earnings),
+    Loop("pay_weekly", 600.0, pay_weekly),
+    Loop("act_on_events", 1.0, act_on_events),
+    Loop("look_at_silent_payments", 120.0, look_at_silent_payments),
+    Loop("top_up_automatically", 15.0, top_up_automatically),
+    Loop("fetch_missed_events", 900.0, fetch_missed_events),
+    Loop("reconcile_with_payments", 3600.0, reconcile_with_payments),
     Loop("forget_old_credentials", 600.0, forget_old_credentials),
     Loop("forget_old_quotes", 600.0, forget_old_quotes),
     Loop("collect_garbage", 30.0, collect_garbage),

@@ -9,8 +9,10 @@ Every process of the control plane (a gateway replica, the dispatcher, the clerk
 
 from dataclasses import dataclass
 
+from fabric.billing.card_gateway import CardGateway
 from fabric.billing.fake_gateway import FakeGateway
-from fabric.billing.gateway import PaymentGateway
+from fabric.billing.gateway import PaymentGateway, PayoutGateway
+from fabric.billing.stripe_facts import is_live
 from fabric.core.errors import Invalid
 from fabric.core.settings import Settings
 from fabric.db.engine import Database
@@ -26,9 +28,14 @@ class Services:
     database: Database
     store: ObjectStore
     payments: PaymentGateway
+    payouts: PayoutGateway
+    cards: CardGateway | None = None
+    """The same gateway where people pay with cards; None: play money."""
 
     async def close(self) -> None:
         """Give connections back."""
+        if self.cards is not None:
+            await self.cards.close()
         await self.database.close()
 
 
@@ -47,7 +54,26 @@ def build(settings: Settings) -> Services:
         pool_size=settings.database.pool_size,
         statement_timeout_s=settings.database.statement_timeout_s,
     )
-    return Services(settings, database, open_store(settings), FakeGateway())
+    if (cards := build_gateway(settings)) is not None:
+        return Services(settings, database, open_store(settings), cards, cards, cards)
+    gateway = FakeGateway()
+    return Services(settings, database, open_store(settings), gateway, gateway)
+
+
+def build_gateway(settings: Settings) -> CardGateway | None:
+    """The gateway to Stripe; None: there is no key, so it is play money."""
+    billing = settings.billing
+    if billing.stripe_key is None:
+        return None
+    from fabric.billing.stripe_gateway import StripeGateway  # its SDK takes a second to load, which play money need not wait for
+
+    secrets = billing.stripe_webhook_secrets.get_secret_value() if billing.stripe_webhook_secrets is not None else ""
+    return StripeGateway(
+        billing.stripe_key.get_secret_value(),
+        webhook_secrets=[secret for part in secrets.split(",") if (secret := part.strip())],
+        api_url=billing.stripe_api_url,
+        return_url=billing.stripe_return_url or f"http://{settings.host}:{settings.port}",
+    )
 
 
 def missing_settings(settings: Settings) -> list[str]:
@@ -64,6 +90,9 @@ def missing_settings(settings: Settings) -> list[str]:
             missing.append("FABRIC_STORAGE_PUBLIC_URL: where the object server can be reached")
         if settings.storage.signing_key is None:
             missing.append("FABRIC_STORAGE_SIGNING_KEY: signs URLs of the disk store")
-    if settings.billing.livemode:
-        missing.append("FABRIC_BILLING_LIVEMODE: there is only play money yet")
+    if settings.billing.stripe_key is not None and is_live(settings.billing.stripe_key.get_secret_value()):
+        if settings.billing.stripe_webhook_secrets is None:
+            missing.append("FABRIC_BILLING_STRIPE_WEBHOOK_SECRETS: real money needs webhooks")
+        if not (settings.billing.stripe_return_url or "").startswith("https://"):
+            missing.append("FABRIC_BILLING_STRIPE_RETURN_URL: where people come back to with real money, https://…")
     return missing

@@ -1,7 +1,8 @@
 """Posts money through the named flows of the ledger; never updates, never deletes.
 
 The rules are the database's (schema `ledger`): this module hands over facts and reads the answers. The application's role may
-execute these four flows and nothing else, so no caller can write a posting of its own making.
+execute named flows and nothing else, so no caller can write a posting of its own making. Here are those of a job; `flows` has those of
+the money around it.
 """
 
 import json
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 from psycopg import errors as pg
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
 
-from fabric.core.errors import IdempotencyMismatch, InsufficientFunds
+from fabric.core.errors import Conflict, IdempotencyMismatch, InsufficientFunds, Invalid, NotFound
 from fabric.core.ids import JobId, ProviderId, SubtaskId, TransactionId, UserId
 from fabric.core.money import usd_text
 from fabric.db.engine import Reader, Transaction
@@ -45,6 +46,14 @@ class CaptureOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Credit that is reserved for a job."""
+
+    transaction_id: TransactionId
+    promotional_nanos: int  # of it: what had been given to the requestor
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """An audit that found something, with how many rows."""
 
@@ -54,7 +63,8 @@ class Finding:
 
 AUDITS = (
     "audit_unbalanced", "audit_counters", "audit_running_balances", "audit_numbering", "audit_overdrafts", "audit_splits",
-    "audit_holds", "audit_chart",
+    "audit_holds", "audit_chart", "audit_maturity", "audit_clawbacks", "audit_in_transit", "audit_connected", "audit_debts",
+    "audit_promotions",
 )  # fmt: skip
 """The views that must be empty, in the order in which they are read."""
 
@@ -81,30 +91,20 @@ async def top_up(
         IdempotencyMismatch: the key was used for another user or amount. The transaction can only be rolled back.
     """
     values = {"user": user_id, "amount": amount_nanos, "key": key, "metadata": json.dumps(dict(metadata or {}))}
-    try:
-        return TransactionId.of((await tx.execute(TOP_UP, values)).scalar_one())
-    except DBAPIError as error:
-        _explain(error)
+    return TransactionId.of((await call(tx, TOP_UP, values))[0])
 
 
-async def place_hold(tx: Transaction, user_id: UserId, job_id: JobId, amount_nanos: int) -> TransactionId:
-    """Reserve credit for a job. The same hold again is nothing.
+async def place_hold(tx: Transaction, user_id: UserId, job_id: JobId, amount_nanos: int) -> Hold:
+    """Reserve credit for a job, promotional credit first. The same hold again is nothing.
 
     Raises:
         InsufficientFunds: nothing was written, and the transaction may go on; `available_nanos` and `wanted_nanos` say what is short.
         IdempotencyMismatch: the job has a hold of another amount or user. The transaction can only be rolled back.
     """
-    try:
-        row = (await tx.execute(PLACE_HOLD, {"user": user_id, "job": job_id, "amount": amount_nanos})).one()
-    except DBAPIError as error:
-        _explain(error)
+    row = await call(tx, PLACE_HOLD, {"user": user_id, "job": job_id, "amount": amount_nanos})
     if row.transaction_id is None:
-        raise InsufficientFunds(
-            f"The wallet has {usd_text(row.available_nanos)} USD available; {usd_text(amount_nanos)} USD must be held.",
-            available_nanos=row.available_nanos,
-            wanted_nanos=amount_nanos,
-        )
-    return TransactionId.of(row.transaction_id)
+        raise short_of_funds("wallet", row.available_nanos, amount_nanos)
+    return Hold(TransactionId.of(row.transaction_id), row.promotional_nanos)
 
 
 async def capture(tx: Transaction, captures: Sequence[Capture]) -> list[CaptureOutcome]:
@@ -150,8 +150,39 @@ async def audit(reader: Reader) -> list[Finding]:
     return [Finding(row.name, row.rows) for row in found]
 
 
+async def call(tx: Transaction, statement: TextClause, values: Mapping[str, Any]) -> Any:
+    """Execute one flow; its single row.
+
+    Raises:
+        IdempotencyMismatch: the fact was written before with another body. After any of these the transaction can only be rolled back.
+        NotFound: it refers to something that was never written.
+        Conflict: what was written before rules it out.
+        Invalid: an amount that cannot be.
+    """
+    try:
+        return (await tx.execute(statement, values)).one()
+    except DBAPIError as error:
+        _explain(error)
+
+
+def short_of_funds(what: str, available_nanos: int, wanted_nanos: int) -> InsufficientFunds:
+    """The error that says how much there is and how much was wanted."""
+    return InsufficientFunds(
+        f"The {what} has {usd_text(available_nanos)} USD available; {usd_text(wanted_nanos)} USD is wanted.",
+        available_nanos=available_nanos,
+        wanted_nanos=wanted_nanos,
+    )
+
+
 def _explain(error: DBAPIError) -> NoReturn:
-    """Tell a reused key from every other trouble with the database."""
+    """Tell what the flows refuse from every other trouble with the database."""
+    message = error.orig.diag.message_primary if isinstance(error.orig, pg.Error) else None
     if isinstance(error.orig, pg.UniqueViolation):
-        raise IdempotencyMismatch(error.orig.diag.message_primary) from error
+        raise IdempotencyMismatch(message) from error
+    if isinstance(error.orig, pg.NoDataFound):
+        raise NotFound(message) from error
+    if isinstance(error.orig, pg.ObjectNotInPrerequisiteState):
+        raise Conflict(message) from error
+    if isinstance(error.orig, pg.CheckViolation):
+        raise Invalid(message) from error
     raise error

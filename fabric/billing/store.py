@@ -10,18 +10,19 @@ from fabric.billing import chart
 from fabric.core.ids import UserId
 from fabric.db.engine import Reader
 
-# Open holds are found by their holder, earnings by the machines that the user owns or owned; each sum touches a few rows.
+# Open holds are found by their holder, pending earnings by the machines that the user owns or owned; each sum touches a few rows.
 BALANCE = text(
     """
     SELECT CAST(coalesce((SELECT a.credits - a.debits FROM ledger.accounts AS a WHERE a.name = :available), 0) AS bigint) AS available,
            CAST(coalesce((SELECT sum(a.credits - a.debits) FROM ledger.accounts AS a
                            WHERE a.holder_id = :user AND a.closed_at IS NULL), 0) AS bigint) AS held,
-           CAST(coalesce(sum(e.credits - e.debits) FILTER (WHERE e.kind = :pending_kind), 0) AS bigint) AS earned_pending,
-           CAST(coalesce(sum(e.credits - e.debits) FILTER (WHERE e.kind = :payable_kind), 0) AS bigint)
-             AS earned_available
-      FROM providers AS p
-      JOIN ledger.accounts AS e ON e.owner_id = p.id AND e.kind IN (:pending_kind, :payable_kind)
-     WHERE p.owner_id = :user
+           CAST(coalesce((SELECT sum(e.credits - e.debits) FROM providers AS p
+                            JOIN ledger.accounts AS e ON e.owner_id = p.id AND e.kind = :pending_kind
+                           WHERE p.owner_id = :user), 0) AS bigint) AS earned_pending,
+           CAST(coalesce((SELECT a.credits - a.debits FROM ledger.accounts AS a WHERE a.name = :payable), 0) AS bigint)
+             AS earned_available,
+           CAST(coalesce((SELECT a.credits - a.debits FROM ledger.accounts AS a WHERE a.name = :promotional), 0) AS bigint)
+             AS promotional
     """
 )
 
@@ -44,8 +45,12 @@ ENTRIES = text(
 
 async def read_balance(reader: Reader, user_id: UserId) -> RowMapping:
     """Sums over the accounts of one user."""
-    kinds = {"pending_kind": chart.PROVIDER_PENDING.name, "payable_kind": chart.PROVIDER_AVAILABLE.name}
-    return (await reader.execute(BALANCE, {"user": user_id, "available": _available(user_id), **kinds})).mappings().one()
+    values = {
+        "user": user_id, "available": _available(user_id), "pending_kind": chart.PROVIDER_PENDING.name,
+        "payable": chart.account_name(chart.PROVIDER_AVAILABLE, user_id),
+        "promotional": chart.account_name(chart.REQUESTOR_PROMOTIONAL, user_id),
+    }  # fmt: skip
+    return (await reader.execute(BALANCE, values)).mappings().one()
 
 
 async def read_entries(reader: Reader, user_id: UserId, before: UUID | None, limit: int) -> Sequence[RowMapping]:

@@ -18,6 +18,7 @@ class Balance:
     held_nanos: int  # reserved for unfinished jobs
     earned_pending_nanos: int  # by all machines of the user, within the dispute window
     earned_available_nanos: int  # may be paid out
+    promotional_nanos: int = 0  # given: is spent first, and never leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class WalletEntry:
 async def balance(reader: Reader, user_id: UserId) -> Balance:
     """What this user has now; zeros for somebody who never had anything."""
     row = await store.read_balance(reader, user_id)
-    return Balance(row["available"], row["held"], row["earned_pending"], row["earned_available"])
+    return Balance(row["available"], row["held"], row["earned_pending"], row["earned_available"], row["promotional"])
 
 
 async def entries(reader: Reader, user_id: UserId, before: UUID | None, limit: int) -> Sequence[WalletEntry]:

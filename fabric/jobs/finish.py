@@ -13,7 +13,7 @@ from fabric.core.ids import JobId, UserId
 from fabric.core.money import usd_text
 from fabric.db.engine import Transaction
 from fabric.events import outbox
-from fabric.jobs.lifecycle import BUDGET_EXHAUSTED, DEADLINE_EXCEEDED, ending_event, require_open
+from fabric.jobs.lifecycle import BUDGET_EXHAUSTED, DEADLINE_EXCEEDED, FUNDS, ending_event, require_open
 from fabric.jobs.statements import STATEMENTS
 
 JOBS_PER_TURN_MAX = 200
@@ -48,11 +48,12 @@ async def expire_deadlines(tx: Transaction) -> list[JobId]:
     return await end_jobs(tx, "failed", DEADLINE_EXCEEDED, dict.fromkeys(overdue, "The deadline passed before the job was done."))
 
 
-async def fail_exhausted_budgets(tx: Transaction, caps_nanos_min: Mapping[JobId, int]) -> list[JobId]:
+async def fail_exhausted_budgets(tx: Transaction, caps_nanos_min: Mapping[JobId, int], *, grace_s: float = 0.0) -> list[JobId]:
     """End jobs that can pay no further subtask, with what they have; returns those that ended.
 
     Args:
         tx: The transaction.
+        grace_s: How long a job must have said that it waits for funds (on the database's clock), so that its owner can add to it.
         caps_nanos_min: For each job the smallest cap that any slot would need for one more subtask. A job that can pay that after
             all, or that still has a lease whose unused cap may come back, is left alone.
     """
@@ -60,7 +61,9 @@ async def fail_exhausted_budgets(tx: Transaction, caps_nanos_min: Mapping[JobId,
     broke = {
         JobId.of(row["id"]): f"The hold of {usd_text(row['held_nanos'])} USD cannot pay another subtask."
         for row in rows
-        if row["subtasks_leased"] == 0 and row["spendable_nanos"] < caps_nanos_min[JobId.of(row["id"])]
+        if row["subtasks_leased"] == 0
+        and row["spendable_nanos"] < caps_nanos_min[JobId.of(row["id"])]
+        and (grace_s <= 0 or (row["waiting_reason"] == FUNDS and row["waiting_s"] >= grace_s))
     }
     return await end_jobs(tx, "failed", BUDGET_EXHAUSTED, broke) if broke else []
 

@@ -39,6 +39,7 @@ class Job:
     released_nanos: int
     rate_nanos_per_hour_max: int | None
     waiting_reason: str | None
+    waiting_since: datetime | None
     error_code: str | None
     error_detail: str | None
     event_seq: int
@@ -111,6 +112,8 @@ class OpenJob:
     spendable_nanos: int  # held - captured - reserved
     waiting_reason: str | None
     created_at: datetime
+    memory_bytes: int = 0  # the peak of its model's profile
+    barred_owner_ids: frozenset[UUID] = frozenset()  # who gave the promotional credit in its hold
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ SUBTASK_MOVES: Mapping[str, Set[str]] = MappingProxyType({
 OPEN = frozenset(status for status, moves in JOB_MOVES.items() if moves)
 FINISHED = frozenset(JOB_MOVES) - OPEN
 
+FUNDS = "funds"
+"""The waiting reason of a job whose hold cannot pay another subtask."""
+
 # Why a job failed, as its error code says.
 ATTEMPTS_EXHAUSTED = "attempts_exhausted"
 BUDGET_EXHAUSTED = "budget_exhausted"

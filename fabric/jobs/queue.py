@@ -5,7 +5,7 @@ a job is the lock of its part of the queue, so two claimers never see the same s
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -48,7 +48,7 @@ async def claim(tx: Transaction, claims: Sequence[Claim]) -> list[Leased]:
         return []
     jobs = (await tx.execute(STATEMENTS["lock_jobs"], {"job_ids": list({claim.job_id for claim in claims})})).mappings().all()
     spendable = {row["id"]: row["spendable_nanos"] for row in jobs if row["status"] in {"queued", "running"}}
-    claims = [claim for claim in claims if claim.job_id in spendable]
+    claims = await _unbarred(tx, [claim for claim in claims if claim.job_id in spendable], jobs)
     if not claims:
         return []
     rows = await tx.execute(STATEMENTS["candidates"], _wanted(claims))
@@ -124,6 +124,19 @@ async def _give_back(tx: Transaction, ended: Sequence[GiveBack], attempts_max: i
     return {SubtaskId.of(row.id) for row in rows}
 
 
+async def _unbarred(tx: Transaction, claims: list[Claim], jobs: Sequence[Mapping[Any, Any]]) -> list[Claim]:
+    """Leave out claims that would let a machine earn the promotional credit that its own owner gave."""
+    barred = {row["id"]: set(row["barred_owner_ids"]) for row in jobs if row["barred_owner_ids"]}
+    suspects = [claim.provider_id for claim in claims if claim.job_id in barred and claim.rate_nanos_per_hour]
+    if not suspects:
+        return claims
+    owners = {row.id: row.owner_id for row in await tx.execute(STATEMENTS["owners_of"], {"provider_ids": suspects})}
+    return [
+        claim for claim in claims
+        if not claim.rate_nanos_per_hour or owners.get(claim.provider_id) not in barred.get(claim.job_id, ())
+    ]  # fmt: skip
+
+
 def _open_job(row: dict[str, Any], avoiding: dict[Any, int], delayed: int) -> OpenJob:
     requirements = Requirements.of(row["requirements"]) if row["requirements"] else ANYTHING
     return OpenJob(
@@ -132,6 +145,7 @@ def _open_job(row: dict[str, Any], avoiding: dict[Any, int], delayed: int) -> Op
         delayed=delayed, avoiding=avoiding, item_us=row["item_us"], rate_nanos_per_hour_max=row["rate_nanos_per_hour_max"],
         own_machines=row["own_machines"], requirements=requirements, items_per_subtask=row["items_per_subtask"],
         spendable_nanos=row["spendable_nanos"], waiting_reason=row["waiting_reason"], created_at=row["created_at"],
+        memory_bytes=row["memory_bytes"], barred_owner_ids=frozenset(row["barred_owner_ids"]),
     )  # fmt: skip
 
 

@@ -2,21 +2,26 @@
 
 -- lock_jobs --
 -- Take the rows of jobs in id order, before any other row that belongs to them: the one lock order.
-SELECT id, owner_id, status, held_nanos, held_nanos - captured_nanos - reserved_nanos AS spendable_nanos, subtasks_leased
+SELECT id, owner_id, status, held_nanos, held_nanos - captured_nanos - reserved_nanos AS spendable_nanos, subtasks_leased,
+       waiting_reason, coalesce(extract(epoch FROM clock_timestamp() - waiting_since), 0) AS waiting_s, barred_owner_ids
   FROM jobs
  WHERE id = ANY(CAST(:job_ids AS uuid[]))
  ORDER BY id
    FOR NO KEY UPDATE;
 
 -- open_jobs --
--- What the planner sees: unfinished jobs, the most urgent first. Takes no lock and counts no subtask rows.
-SELECT id, owner_id, model_version_id, status, priority, subtasks_total - subtasks_done - subtasks_leased AS unleased,
-       subtasks_leased AS leased, item_us, rate_nanos_per_hour_max, own_machines, requirements,
-       CAST(items_total AS float) / subtasks_total AS items_per_subtask,
-       held_nanos - captured_nanos - reserved_nanos AS spendable_nanos, waiting_reason, created_at
-  FROM jobs
- WHERE status IN ('queued', 'running')
- ORDER BY priority DESC, id
+-- What the planner sees: unfinished jobs, the most urgent first, each with the memory that admission saw its model take.
+-- Takes no lock and counts no subtask rows.
+SELECT j.id, j.owner_id, j.model_version_id, j.status, j.priority,
+       j.subtasks_total - j.subtasks_done - j.subtasks_leased AS unleased, j.subtasks_leased AS leased, j.item_us,
+       j.rate_nanos_per_hour_max, j.own_machines, j.requirements,
+       CAST(j.items_total AS float) / j.subtasks_total AS items_per_subtask,
+       j.held_nanos - j.captured_nanos - j.reserved_nanos AS spendable_nanos, j.waiting_reason, j.created_at, j.barred_owner_ids,
+       coalesce(CAST(v.profile ->> 'memory_bytes' AS bigint), 0) AS memory_bytes
+  FROM jobs AS j
+  JOIN model_versions AS v ON v.id = j.model_version_id
+ WHERE j.status IN ('queued', 'running')
+ ORDER BY j.priority DESC, j.id
  LIMIT :jobs_max;
 
 -- retrying --
@@ -63,6 +68,7 @@ WITH chosen AS (
      begun AS (
        UPDATE jobs AS j
           SET status = 'running', started_at = coalesce(j.started_at, clock_timestamp()), waiting_reason = NULL,
+              waiting_since = NULL,
               subtasks_leased = j.subtasks_leased + per_job.n, reserved_nanos = j.reserved_nanos + per_job.cap_nanos
          FROM per_job
         WHERE j.id = per_job.job_id)
@@ -188,7 +194,7 @@ WITH given AS (
      ended AS (
        UPDATE jobs AS j
           SET status = :status, error_code = CAST(:code AS text), error_detail = g.detail, finished_at = clock_timestamp(),
-              reserved_nanos = 0, subtasks_leased = 0, waiting_reason = NULL
+              reserved_nanos = 0, subtasks_leased = 0, waiting_reason = NULL, waiting_since = NULL
          FROM given AS g
         WHERE j.id = g.id AND j.status IN ('queued', 'running')
        RETURNING j.id, j.owner_id, j.status, j.items_total, j.items_done, j.items_failed, j.subtasks_total, j.subtasks_done,
@@ -225,7 +231,34 @@ SELECT id FROM jobs
 
 -- set_waiting_reasons --
 -- Say why open jobs wait; answers with those whose reason changed.
-UPDATE jobs AS j SET waiting_reason = g.reason
+UPDATE jobs AS j SET waiting_reason = g.reason, waiting_since = CASE WHEN g.reason IS NOT NULL THEN clock_timestamp() END
   FROM unnest(CAST(:job_ids AS uuid[]), CAST(:reasons AS text[])) AS g(id, reason)
  WHERE j.id = g.id AND j.status IN ('queued', 'running') AND j.waiting_reason IS DISTINCT FROM g.reason
 RETURNING j.id, j.waiting_reason;
+
+-- add_to_budget --
+-- A job holds more: it waits no longer for funds.
+UPDATE jobs AS j
+   SET held_nanos = CAST(:held AS bigint),
+       waiting_reason = nullif(j.waiting_reason, 'funds'),
+       waiting_since = CASE WHEN j.waiting_reason <> 'funds' THEN j.waiting_since END
+ WHERE j.id = CAST(:job_id AS uuid);
+
+-- bar_owners --
+-- Whose machines cannot earn the promotional credit in a job's hold.
+UPDATE jobs SET barred_owner_ids = CAST(:owner_ids AS uuid[]) WHERE id = CAST(:job_id AS uuid);
+
+-- spent_since --
+-- What the jobs that an owner submitted since a moment hold, or have cost when they have ended. Ids begin with their time.
+SELECT CAST(coalesce(sum(CASE WHEN status IN ('queued', 'running') THEN held_nanos ELSE captured_nanos END), 0) AS bigint) AS nanos
+  FROM jobs
+ WHERE owner_id = CAST(:owner_id AS uuid) AND id >= CAST(:first_id AS uuid) AND created_at >= CAST(:since AS timestamptz)
+   AND id <> CAST(:but_id AS uuid);
+
+-- today --
+-- When this UTC day began, on the database's clock.
+SELECT date_trunc('day', now(), 'UTC') AS began;
+
+-- owners_of --
+-- Whose machines these are.
+SELECT id, owner_id FROM providers WHERE id = ANY(CAST(:provider_ids AS uuid[]));

@@ -1,6 +1,6 @@
 """Pure: which slots a job accepts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from fabric.core.errors import Invalid
 from fabric.core.ids import ProviderId
 
+GIB = 1024**3
 ACCELERATORS = ("cpu", "cuda", "directml", "coreml", "npu")
 
 
@@ -82,6 +83,16 @@ def matches(requirements: Requirements, slot: SlotLike) -> bool:
     )
 
 
-def accepts_owner(job_owner_id: UUID, own_machines: bool, slot_owner_id: UUID) -> bool:
-    """Whether the job may run on a machine of this owner: on one's own only if the job says so."""
-    return own_machines or slot_owner_id != job_owner_id
+def has_memory(memory_bytes: int, slot: SlotLike) -> bool:
+    """Whether a model whose profile has this peak fits the memory of a slot."""
+    return memory_bytes <= slot.memory_gib * GIB
+
+
+def accepts_owner(job_owner_id: UUID, own_machines: bool, slot_owner_id: UUID, barred_owner_ids: Set[UUID] = frozenset()) -> bool:
+    """Whether the job may run on a machine of this owner: on one's own only if the job says so, and it earns nothing there.
+
+    Barred are owners who gave promotional credit to the job: it shall not come back to them as earnings.
+    """
+    if slot_owner_id == job_owner_id:
+        return own_machines
+    return slot_owner_id not in barred_owner_ids

@@ -43,6 +43,11 @@ class ResolvedJob:
         """Expected microseconds of one item on a slot of speed 1."""
         return float(self.version.profile["item_us"])
 
+    @property
+    def memory_bytes(self) -> int:
+        """What the model was seen to take at its peak."""
+        return int(self.version.profile["memory_bytes"])
+
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".json")
 

@@ -2,24 +2,26 @@
 
 from typing import Any
 
-from fabric.billing import ledger
+from fabric.billing import limits
 from fabric.core.errors import RateLimited
 from fabric.core.ids import JobId, UserId
 from fabric.core.settings import Settings
 from fabric.db.engine import Reader, Transaction
 from fabric.events import outbox
 from fabric.files import files
-from fabric.jobs import store
+from fabric.jobs import budget, store
 from fabric.jobs.job import Job, JobSpec
-from fabric.jobs.requirements import Requirements, matches
+from fabric.jobs.requirements import Requirements, has_memory, matches
 from fabric.jobs.resolve import ResolvedJob
 from fabric.jobs.split import count_subtasks
 from fabric.marketplace import quotes
 from fabric.marketplace.quotes import Quote
 
 
-async def price_job(reader: Reader, owner_id: UserId, spec: JobSpec, *, items: int, item_us: float, settings: Settings) -> Quote:
-    """What so many items would cost this user now, from the slots that suit the job.
+async def price_job(
+    reader: Reader, owner_id: UserId, spec: JobSpec, *, items: int, item_us: float, settings: Settings, memory_bytes: int = 0
+) -> Quote:
+    """What so many items would cost this user now, from the slots that suit the job and have `memory_bytes` for its model.
 
     With no slot on offer the suggested price of a processor core stands in, up to the requestor's own limit.
     """
@@ -27,7 +29,7 @@ async def price_job(reader: Reader, owner_id: UserId, spec: JobSpec, *, items: i
     return await quotes.quote(
         reader, owner_id, items=items, item_us=item_us, own_machines=spec.own_machines,
         rate_nanos_per_hour_max=spec.rate_nanos_per_hour_max, accepts=lambda offer: matches(requirements, offer),
-        billing=settings.billing,
+        has_memory=has_memory, memory_bytes=memory_bytes, billing=settings.billing,
     )  # fmt: skip
 
 
@@ -43,12 +45,22 @@ async def submit_job(
 
     Raises:
         InsufficientFunds: the wallet cannot cover the hold.
+        WalletFrozen: nothing new may be spent.
+        WalletClosed: nothing may be spent at all.
+        SpendingLimit: the hold is beyond the owner's own limits.
         RateLimited: too many unfinished jobs.
     """
     if await store.count_open_jobs(tx, owner_id) >= settings.limits.jobs_open_max:
         raise RateLimited(f"You have {settings.limits.jobs_open_max} unfinished jobs; wait for some of them to end.")
-    quote = await price_job(tx, owner_id, spec, items=resolved.items_total, item_us=resolved.item_us, settings=settings)
+    quote = await price_job(
+        tx, owner_id, spec, items=resolved.items_total, item_us=resolved.item_us, settings=settings,
+        memory_bytes=resolved.memory_bytes,
+    )  # fmt: skip
     hold_nanos = hold_for(spec, quote)
+    if hold_nanos > 0:
+        wallet = await limits.read_wallet(tx, owner_id)
+        wallet.require_open()
+        hold_nanos = hold_nanos if spec.budget_nanos is not None else budget.within_limit(hold_nanos, wallet)
     for received in resolved.relaid:
         await files.record_upload(tx, owner_id, received)
     job_id = JobId.new()
@@ -57,7 +69,7 @@ async def submit_job(
     await store.insert_job(tx, values, spec.deadline_s)
     await store.insert_subtasks(tx, job_id, resolved.items_total, resolved.items_per_subtask)
     if hold_nanos > 0:
-        await ledger.place_hold(tx, owner_id, job_id, hold_nanos)
+        await budget.hold_credit(tx, owner_id, job_id, hold_nanos)
     told = {"status": "queued", "items_total": resolved.items_total, "subtasks_total": subtasks}
     await outbox.record(tx, job_id, "job.queued", told)
     await outbox.notify_dispatch(tx, "jobs")

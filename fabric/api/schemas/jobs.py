@@ -136,6 +136,13 @@ class JobIn(WorkIn):
     """One entry for each input of the model."""
 
 
+class BudgetIn(Body):
+    """More for a job that is not finished."""
+
+    add_usd: Annotated[str, Field(max_length=30, pattern=r"^[0-9]+(\.[0-9]{1,9})?$", examples=["1.50"])]
+    """On top of what it holds, from your own credit."""
+
+
 class ProgressOut(Body):
     """How far it is."""
 
@@ -208,7 +215,9 @@ class JobOut(Body):
     own_machines: bool
     priority: int
     waiting_reason: str | None = None
-    """While it waits: no_capacity, price_below_market, model_loading, funds or provider_failing."""
+    """While it waits: no_capacity, slot_memory, price_below_market, model_loading, funds or provider_failing."""
+    waiting_since: Moment | None = None
+    """Since when it waits for that. A job that waits for funds ends when it has waited too long."""
     error: JobErrorOut | None = None
     errors: list[ItemErrorOut] | None = None
     """The first items that failed, only when one job is shown; the results list them all."""
@@ -239,6 +248,7 @@ class JobOut(Body):
                 by_provider=None if shares is None else [provider_cost(share) for share in shares],
             ),
             own_machines=job.own_machines, priority=job.priority, waiting_reason=job.waiting_reason,
+            waiting_since=job.waiting_since,
             error=None if job.error_code is None else JobErrorOut(code=job.error_code, detail=job.error_detail or ""),
             errors=None if errors is None else [ItemErrorOut(index=i, code=c, detail=d) for i, c, d in errors],
             request_id=job.request_id, created_at=job.created_at, started_at=job.started_at, finished_at=job.finished_at,

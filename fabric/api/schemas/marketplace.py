@@ -26,6 +26,8 @@ class OfferOut(Body):
     price_per_hour: Money
     is_busy: bool
     """Whether it works on something now."""
+    isolation: str
+    """What its agent says stands between a model and the machine: `sandbox` (no network, no files) or `process` (a child with limits)."""
     own: bool
     """Whether the machine is yours; then your jobs run on it only if they say so."""
 

@@ -29,6 +29,22 @@ class ProfileOut(Body):
     load_us: int
     output_bytes_item: int | None
     memory_bytes: int
+    """The most that it was seen to hold, above an idle process, at `batch_items_max`. A slot with less memory is not given it."""
+    isolation: Literal["sandbox", "process"] = "process"
+    """What it was measured in."""
+
+
+class BoundsOut(Body):
+    """The least that one item takes, from the graph alone."""
+
+    operations: int
+    memory_bytes: int
+    costliest: dict[str, Any] | None = None
+    """The node with the most operations."""
+    largest: dict[str, Any] | None = None
+    """The node that makes the largest value."""
+    unbounded: dict[str, Any] | None = None
+    """The first Loop whose number of trips depends on data."""
 
 
 class ModelOut(Body):
@@ -49,6 +65,7 @@ class ModelOut(Body):
     card: dict[str, Any]
     """What the owner declared, with every default filled in."""
     profile: ProfileOut
+    bounds: BoundsOut | None = None
     opset: int
     operators: dict[str, int]
     """How often each operator occurs."""
@@ -72,6 +89,7 @@ class ModelOut(Body):
             outputs={name: TensorOut(**tensor) for name, tensor in model.outputs.items()},
             card=model.card,
             profile=ProfileOut(**model.profile),
+            bounds=BoundsOut(**model.inspection["bounds"]) if model.inspection.get("bounds") else None,
             opset=model.inspection["opset"],
             operators=model.inspection["operators"],
             parameters=model.inspection["parameters"],

@@ -75,12 +75,14 @@ class CapabilitiesIn(Body):
     onnxruntime_version: Text
     execution_providers: Annotated[list[Text], Field(max_length=64)]
     slots: Annotated[list[SlotIn], Field(max_length=1024)]
+    isolation: Text = "process"
+    """`sandbox`: models run without network and files; `process`: in a child process with limits."""
 
     def report(self) -> Capabilities:
         """The same as a value of the domain, not yet checked."""
         return Capabilities(
             self.cpu, self.cpu_cores, self.memory_gib, self.onnxruntime_version, tuple(self.execution_providers),
-            tuple(SlotReport(**slot.model_dump()) for slot in self.slots),
+            tuple(SlotReport(**slot.model_dump()) for slot in self.slots), self.isolation,
         )  # fmt: skip
 
 
@@ -121,6 +123,11 @@ class RayOut(Body):
     """How to reach the Ray cluster."""
 
     address: str
+    """host:port of the gate where there is one, else of the cluster."""
+    loopback_address: str | None = None
+    """The gate's address for this machine alone, if it is the control node itself."""
+    gate_key: str | None = None
+    """With it the machine enters the gate, before its node starts; a fresh one for each session. null: there is no gate."""
     token: str | None
     env: dict[str, str]
 

@@ -34,6 +34,10 @@ class CapacityOut(Body):
     """On line, of the right kind, and not dearer than the limit."""
     slots_free: int
     """Of these, idle now."""
+    slots_too_small: int
+    """Suit the job otherwise, but have less memory than `memory_bytes`."""
+    memory_bytes: int
+    """What the model was measured to take."""
 
 
 class QuoteOut(Body):
@@ -67,6 +71,9 @@ class QuoteOut(Body):
             price_min=Money.of(quote.price_nanos_min), price_expected=Money.of(quote.price_nanos_expected),
             price_max=Money.of(quote.price_nanos_max), hold=Money.of(hold_nanos),
             rate_min=Money.of(quote.rate_nanos_per_hour_min), rate_max=Money.of(quote.rate_nanos_per_hour_max),
-            capacity=CapacityOut(slots_matching=quote.slots_matching, slots_free=quote.slots_free),
+            capacity=CapacityOut(
+                slots_matching=quote.slots_matching, slots_free=quote.slots_free, slots_too_small=quote.slots_too_small,
+                memory_bytes=quote.memory_bytes,
+            ),
             commission_bps=quote.commission_bps, expires_at=quote.expires_at,
         )  # fmt: skip

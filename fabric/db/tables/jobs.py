@@ -1,6 +1,7 @@
 """Tables: jobs, subtasks, attempts."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -37,13 +38,16 @@ jobs = Table(
     Column("subtasks_done", Integer, nullable=False, server_default=text("0")),
     Column("subtasks_leased", Integer, nullable=False, server_default=text("0"), comment="now; so that planning need not count rows"),
     Column("item_us", Float, nullable=False, comment="expected microseconds of one item on a slot of speed 1"),
-    nanos("held_nanos", "placed at submit"),
+    nanos("held_nanos", "placed at submit, and what was added later"),
     nanos("captured_nanos", "gross, commission included"),
     nanos("commission_nanos", "part of captured_nanos"),
     nanos("reserved_nanos", "caps of the outstanding leases; captured + reserved <= held"),
     nanos("released_nanos", "returned at the end"),
     nanos("rate_nanos_per_hour_max", "the requestor's limit", required=False),
     Column("waiting_reason", Text, comment="no_capacity, price_below_market, model_loading, funds, provider_failing"),
+    moment("waiting_since", comment="when waiting_reason became what it is"),
+    Column("barred_owner_ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'"),
+           comment="who gave the promotional credit in the hold: machines of theirs cannot earn it"),
     Column("error_code", Text), Column("error_detail", Text),
     Column("event_seq", Integer, nullable=False, server_default=text("0")),
     Column("request_id", Text, nullable=False),

@@ -38,6 +38,31 @@ FORGERIES = {
         f"UPDATE ledger.transactions SET kind = 'release', commission_bps = NULL WHERE id = {CAPTURE}", "audit_holds",
     ),
     "a guard taken off": (f"UPDATE ledger.accounts SET no_overdraft = false WHERE id = {PENDING}", "audit_chart"),
+    "earnings that matured and stayed": (
+        "INSERT INTO ledger.maturities (provider_id, through_seq) SELECT owner_id, 1 FROM ledger.accounts WHERE kind = 'provider:*:pending'",
+        "audit_maturity",
+    ),
+    "promotional credit from a top-up": (
+        "UPDATE ledger.accounts SET kind = 'requestor:*:promotional' WHERE kind = 'requestor:*:available'", "audit_promotions",
+    ),
+    "a debt that was collected twice": (
+        "INSERT INTO ledger.accounts (kind, owner_id, class, no_overdraft, append_only, credits) "
+        "VALUES ('provider:*:debt', gen_random_uuid(), 'asset', false, false, 5)",
+        "audit_debts",
+    ),
+    "money at the payment service that nobody owns": (
+        "INSERT INTO ledger.accounts (kind, owner_id, class, no_overdraft, append_only, debits) "
+        "VALUES ('stripe_connected:*', gen_random_uuid(), 'asset', false, false, 5)",
+        "audit_connected",
+    ),
+    "a payout that nobody sends": (
+        "WITH late AS (UPDATE ledger.transactions SET created_at = now() - interval '6 days' WHERE kind = 'capture' RETURNING id) "
+        "UPDATE ledger.accounts SET kind = 'provider:*:in_transit' WHERE kind = 'provider:*:pending' AND EXISTS (SELECT 1 FROM late)",
+        "audit_in_transit",
+    ),
+    "a clawback of something else": (
+        "UPDATE ledger.transactions SET kind = 'clawback', subtask_id = gen_random_uuid() WHERE kind = 'hold'", "audit_clawbacks",
+    ),
 }  # fmt: skip
 
 
