@@ -18,7 +18,22 @@ from fabric import __version__
 from fabric.api import errors
 from fabric.api.middleware import BodyLimit, RequestContext
 from fabric.api.rate_limit import RateLimiter
-from fabric.api.routes import auth, files, health, jobs, marketplace, models, providers, quotes, wallet
+from fabric.api.routes import (
+    auth,
+    files,
+    health,
+    jobs,
+    marketplace,
+    models,
+    operator,
+    payouts,
+    providers,
+    quotes,
+    statements,
+    top_ups,
+    wallet,
+    webhooks,
+)
 from fabric.api.schemas.common import Problem
 from fabric.core.telemetry import configure_logging
 from fabric.events.stream import EventHub
@@ -29,8 +44,10 @@ DESCRIPTION = (
     "integer nano-USD beside an exact decimal; a POST that makes something takes an `Idempotency-Key`; lists are cursor pages."
 )
 ROUTERS = (
-    auth.router, files.router, models.router, quotes.router, jobs.router, wallet.router, providers.router, marketplace.router,
-    health.router,
+    auth.router, files.router, models.router, quotes.router, jobs.router, wallet.router, top_ups.router,
+    top_ups.page, payouts.router, webhooks.router,
+    statements.router, providers.router, marketplace.router,  # statements before providers, whose paths have any word there
+    operator.router, health.router,
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@
 
     JobsCaller (FilesCaller, ModelsCaller, WalletCaller, ProvidersCaller, AccountCaller)
                        Principal of an access token or API key that reaches this scope; 401 and 403 otherwise. Counts against the
-                       caller's rate limit. `Caller` asks for no scope.
+                       caller's rate limit. `Caller` asks for no scope. OperatorCaller: whoever runs this fabric.
     ServicesDep        wiring.Services; open transactions yourself: `async with services.database.transaction() as tx:`
     EventsDep          events.stream.EventHub: `await hub.wait(job_id, after_seq, timeout_s)`; long waits go inside `hub.watching()`
     RequestIdDep       the id of this request ("req_…" or what the caller sent), for jobs.request_id and ledger metadata
@@ -21,7 +21,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from fabric.api.rate_limit import RateLimiter
-from fabric.core.errors import Unauthenticated
+from fabric.core.errors import Forbidden, Unauthenticated
 from fabric.events.stream import EventHub
 from fabric.identity.access import Principal
 from fabric.identity.authenticate import authenticate
@@ -107,6 +107,17 @@ def caller(*scopes: str) -> Any:
     return Security(get_principal, scopes=list(scopes))
 
 
+async def get_operator(principal: Annotated[Principal, caller("providers")]) -> Principal:
+    """An operator of this fabric.
+
+    Raises:
+        Forbidden: it is anybody else.
+    """
+    if principal.role != "operator":
+        raise Forbidden("Only an operator of this fabric may do that.")
+    return principal
+
+
 Caller = Annotated[Principal, caller()]
 AccountCaller = Annotated[Principal, caller("account")]
 FilesCaller = Annotated[Principal, caller("files")]
@@ -115,4 +126,5 @@ JobsCaller = Annotated[Principal, caller("jobs")]
 WalletCaller = Annotated[Principal, caller("wallet")]
 ProvidersCaller = Annotated[Principal, caller("providers")]
 MachineCredential = Annotated[str, Depends(get_machine_credential)]
+OperatorCaller = Annotated[Principal, Depends(get_operator)]
 AnonymousDep = Annotated[None, Depends(count_anonymous)]

@@ -12,8 +12,12 @@
     │   └── CredentialExpired       credential_expired
     ├── InsufficientFunds 402       insufficient_funds
     ├── Forbidden 403               forbidden
+    │   ├── WalletFrozen            wallet_frozen
+    │   ├── WalletClosed            wallet_closed
+    │   └── SpendingLimit           spending_limit
     ├── NotFound 404                not_found
     ├── Conflict 409                conflict
+    │   ├── NotOnboarded            not_onboarded
     │   ├── AlreadyExists           already_exists
     │   ├── AlreadyFinished         already_finished
     │   └── RequestInProgress       request_in_progress
@@ -24,6 +28,7 @@
     └── Unavailable 503             unavailable
         ├── DatabaseUnavailable     database_unavailable
         ├── StorageUnavailable      storage_unavailable
+        ├── PaymentsUnavailable     payments_unavailable
         └── FleetUnavailable        fleet_unavailable
 
 Errors are for the world's mistakes; assertions are for ours.
@@ -112,6 +117,24 @@ class Forbidden(FabricError):
     code, status = "forbidden", 403
 
 
+class WalletFrozen(Forbidden):
+    """This wallet is frozen, so nothing new can be spent from it."""
+
+    code = "wallet_frozen"
+
+
+class WalletClosed(Forbidden):
+    """This wallet is closed."""
+
+    code = "wallet_closed"
+
+
+class SpendingLimit(Forbidden):
+    """That is more than your own spending limit allows."""
+
+    code = "spending_limit"
+
+
 class NotFound(FabricError):
     """There is no such thing here, or it belongs to somebody else."""
 
@@ -122,6 +145,12 @@ class Conflict(FabricError):
     """The current state does not allow that."""
 
     code, status = "conflict", 409
+
+
+class NotOnboarded(Conflict):
+    """Earnings can be paid out when the payout account is complete; ask for the onboarding link."""
+
+    code = "not_onboarded"
 
 
 class AlreadyExists(Conflict):
@@ -182,6 +211,12 @@ class StorageUnavailable(Unavailable):
     """The object storage cannot be reached now; try again."""
 
     code = "storage_unavailable"
+
+
+class PaymentsUnavailable(Unavailable):
+    """The payment service cannot be reached now; try again."""
+
+    code = "payments_unavailable"
 
 
 class FleetUnavailable(Unavailable):

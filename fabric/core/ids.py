@@ -142,6 +142,24 @@ class TransactionId(Id):
     prefix = "txn"
 
 
+class PayoutId(Id):
+    """Earnings on their way to an owner's bank."""
+
+    prefix = "pay"
+
+
+class RefundId(Id):
+    """Unspent credit on its way back to a requestor."""
+
+    prefix = "rfd"
+
+
+class PromotionId(Id):
+    """Credit that was given."""
+
+    prefix = "prm"
+
+
 class RequestId(Id):
     """One HTTP request."""
 

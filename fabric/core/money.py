@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from fabric.core.errors import Invalid
 
 NANOS_PER_USD = 1_000_000_000
+NANOS_PER_CENT = 10_000_000
 NANOS_MAX = 2**63 - 1
 MICROSECONDS_PER_HOUR = 3_600_000_000
 BASIS_POINTS = 10_000
@@ -32,6 +33,11 @@ def usd_text(nanos: int) -> str:
     """Write nano-USD as an exact decimal string of dollars, nine decimals."""
     sign, rest = ("-", -nanos) if nanos < 0 else ("", nanos)
     return f"{sign}{rest // NANOS_PER_USD}.{rest % NANOS_PER_USD:09d}"
+
+
+def whole_cents(nanos: int) -> int:
+    """The part of an amount that a payment service can move; the residue stays where it is."""
+    return nanos - nanos % NANOS_PER_CENT
 
 
 def price_nanos(rate_nanos_per_hour: int, billed_us: int) -> int:

@@ -70,6 +70,8 @@ class LimitSettings(_Group):
     """One uploaded file."""
     model_bytes_max: int = 1024 * MIB
     """One uploaded model."""
+    model_control_flow: bool = False
+    """Whether a model may hold If, Loop and Scan. How long those run cannot be told beforehand; time limits end them."""
     files_per_upload_max: int = 1000
     """Parts of one multipart upload."""
     items_per_job_max: int = 1_000_000
@@ -132,21 +134,45 @@ class BillingSettings(_Group):
     """The platform's commission in basis points of gross."""
     hold_factor: float = 4.0
     """Without a budget a job holds its expected price times this."""
-    livemode: bool = False
-    """False: play money."""
+    stripe_key: SecretStr | None = None
+    """Stripe's secret or restricted key. Empty: play money. One that begins with `sk_test_` moves test money, `sk_live_` real money."""
+    stripe_webhook_secrets: SecretStr | None = None
+    """The signing secrets of Stripe's endpoints for /webhooks/stripe and /webhooks/stripe/v2, separated by commas; two of one while
+    it is rolled."""
+    stripe_return_url: str | None = None
+    """Where Checkout sends people afterwards: this endpoint as browsers reach it."""
+    stripe_api_url: str | None = None
+    """Another server than Stripe's, for tests."""
     top_up_usd_max: str = "1000"
     """One top-up."""
     quote_s: int = 300
     """A quote holds for so long."""
+    funds_grace_s: float = 300.0
+    """A job that has used up its budget waits so long for more before it ends with what it has."""
+    payout_usd_min: str = "30"
+    """No payout is smaller."""
+    maturation_days: float = 7.0
+    """Earnings can be paid out after so long: the time to find a bad result."""
+    maturation_days_good: float = 2.0
+    """The same for machines with a good record."""
+    good_record_days: float = 30.0
+    """A record is good when the machine has earned for so long, and lost nothing to a clawback for three times as long."""
 
 
 class RaySettings(_Group):
     """The Ray cluster."""
 
     address: str | None = None
-    """host:port of the cluster that providers are given. `fabric up` sets it."""
+    """host:port of the GCS, as control processes reach it. `fabric up` sets it."""
     token: SecretStr | None = None
     """The cluster's token; it reaches a provider only through enrolment."""
+    gate: bool = True
+    """Providers reach the cluster through the gate and no other way. False: they are given `address` and must be trusted."""
+    gate_address: str | None = None
+    """host:port of the gate for machines elsewhere. Empty: only machines of the control node itself can join. `fabric up --host` sets
+    it; name another one where an address is translated on the way."""
+    gate_port: int | None = None
+    """The gate's port on the control node, for a firewall to name. Empty: any free one, kept over restarts."""
     control_node_id: str | None = None
     """Control deployments are pinned to this Ray node; labels alone are claims."""
     gateway_replicas: int = 1

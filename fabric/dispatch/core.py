@@ -8,10 +8,11 @@ from fabric.core.ids import JobId, ModelVersionId
 from fabric.dispatch import order_life, slot_life
 from fabric.dispatch import steps as s
 from fabric.dispatch.fleet import SlotId
-from fabric.dispatch.plan import FUNDS, Plan, plan
+from fabric.dispatch.plan import Plan, plan
 from fabric.dispatch.slot_life import ONLINE
 from fabric.dispatch.snapshot import SlotView, Snapshot
 from fabric.dispatch.state import SlotState, State
+from fabric.jobs.lifecycle import FUNDS
 
 MODEL_LOADING = "model_loading"
 RENEWALS_PER_LEASE = 4

@@ -117,7 +117,8 @@ class Dispatcher:
             case s.TellReasons(reasons):
                 self._start(self._quietly(partial(jobs_store.set_waiting_reasons, reasons=reasons)))
             case s.EndBroke(caps):
-                self._start(self._quietly(partial(finish.fail_exhausted_budgets, caps_nanos_min=caps)))
+                grace_s = self._settings.billing.funds_grace_s
+                self._start(self._quietly(partial(finish.fail_exhausted_budgets, caps_nanos_min=caps, grace_s=grace_s)))
 
     def _start(self, act: Coroutine[Any, Any, Any]) -> "asyncio.Task[None]":
         task = asyncio.ensure_future(act)
@@ -155,7 +156,7 @@ class Dispatcher:
     async def _look_at_slots(self) -> None:
         try:
             async with self._database.reading() as reader:
-                ready = await providers_store.ready_slots(reader)
+                ready = await providers_store.ready_slots(reader, is_gated=self._settings.ray.gate)
             nodes = await self._fleet.nodes()
         except FabricError as error:
             log.warning("slots_not_seen", error=error.code)  # what we know stays true enough; the next look is near
@@ -169,6 +170,9 @@ class Dispatcher:
         except SlotLost as error:
             log.info("slot_not_connected", slot=_name_of(spec.id), error=str(error))
             event: s.Event = s.SlotGone(spec.id, str(error))
+        except HostileAnswer as error:
+            log.warning("slot_is_hostile", slot=_name_of(spec.id), error=str(error))
+            event = s.SlotHostile(spec.id, str(error))
         else:
             event = s.Connected(spec.id)
         if self._connecting.get(spec.id) is asyncio.current_task():

@@ -4,7 +4,8 @@ Promises that every fleet keeps (contract tests cite the numbers):
 
 1. `nodes` says which provider nodes are alive now, as the cluster sees them; it never waits for a provider, and raises
    FleetUnavailable when the cluster itself does not answer.
-2. `connect` makes the actor of one slot on exactly that node, or raises SlotLost within `CONNECT_TIMEOUT_S`.
+2. `connect` makes the actor of one slot on exactly that node, or raises SlotLost within `CONNECT_TIMEOUT_S`. HostileAnswer: the
+   actor is said to live elsewhere; it was ended and nothing was sent to it.
 3. `send` delivers an order at most once and returns the raw receipt bytes. Anything that is not raw bytes, or is larger than
    RECEIPT_BYTES_MAX, raises HostileAnswer *unread*. A dead actor or node raises SlotLost.
 4. `ping` answers while an order runs.
@@ -44,6 +45,7 @@ class SlotSpec:
     resource: str  # such as fabric_cpu
     execution_provider: str  # ONNX Runtime's name
     threads: int
+    memory_bytes: int | None = None  # that models may use; None: what the machine can spare
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from fabric.core.money import price_nanos
 from fabric.dispatch.fleet import SlotId
 from fabric.dispatch.snapshot import OfferedSlot, Snapshot
 from fabric.jobs.job import OpenJob
-from fabric.jobs.requirements import accepts_owner, matches
+from fabric.jobs.lifecycle import FUNDS
+from fabric.jobs.requirements import accepts_owner, has_memory, matches
 
 NO_CAPACITY = "no_capacity"
 PRICE_BELOW_MARKET = "price_below_market"
-FUNDS = "funds"
 PROVIDER_FAILING = "provider_failing"
+SLOT_MEMORY = "slot_memory"
 UNMEASURED_PART = 0.5  # of the target time for a first order: the profile was measured on another machine
 JOBS_CONSIDERED_MAX = 128  # that can be served, in one plan; the next plan is a moment away
 ITEM_US_MIN = 0.01
@@ -118,10 +119,14 @@ def _in_turn(jobs: Sequence[OpenJob]) -> list[OpenJob]:
 
 def _demand(job: OpenJob, snapshot: Snapshot) -> _Demand:
     demand = _Demand(job, job.waiting, job.spendable_nanos, job.avoiding)
-    suitable = [
+    of_its_kind = [
         slot for slot in snapshot.slots
-        if matches(job.requirements, slot.offered) and accepts_owner(job.owner_id, job.own_machines, slot.offered.owner_id)
+        if matches(job.requirements, slot.offered)
+        and accepts_owner(job.owner_id, job.own_machines, slot.offered.owner_id, job.barred_owner_ids)
     ]  # fmt: skip
+    suitable = [slot for slot in of_its_kind if has_memory(job.memory_bytes, slot.offered)]
+    if of_its_kind and not suitable:
+        demand.reason = SLOT_MEMORY
     working = [slot.offered for slot in suitable if not slot.is_failing]
     if suitable and not working:
         demand.reason = PROVIDER_FAILING

@@ -8,10 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
+from ray._private import state as ray_state
 
+from fabric.actors.messages import RECEIPT_BYTES_MAX
 from fabric.actors.provider_actor import ProviderActor
 from fabric.core.errors import FleetUnavailable
 from fabric.dispatch import ray_guard
@@ -20,8 +23,31 @@ from fabric.dispatch.fleet import CONNECT_TIMEOUT_S, HostileAnswer, NodeFacts, S
 PROVIDER_ID_LABEL = "fabric.provider-id"
 CONTROL_GROUP = "control"  # pings and cancels, so that they are heard while an order runs
 WAITING_THREADS_MAX = 2048  # one sleeping thread for each answer that is waited for
-WAIT_SLICE_S = 3600.0
+HERE_TIMEOUT_S = 5.0  # an inline answer that has arrived is read at once; any other would be looked for, for ever
+METADATA_BYTES_MAX = 1024
+WAIT_SLICE_S = 5.0  # then it is looked whether the slot is still ours
+PLACE_POLL_S = 0.02
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an actor lives, in the words of the raylet that started it."""
+
+    node_id: str
+    address: str
+
+
+def check_place(found: Place, granted: NodeFacts) -> None:
+    """A raylet can answer a lease with a worker of somebody else: then whatever is sent to the actor would reach that one.
+
+    Raises:
+        HostileAnswer: it is not the node that was granted, or not at its address.
+    """
+    if (found.node_id, found.address) != (granted.node_id, granted.address):
+        raise HostileAnswer(
+            f"the actor of node {granted.node_id[:12]} at {granted.address} is said to live on {found.node_id[:12]} at {found.address}"
+        )
 
 
 class RayFleet:
@@ -54,25 +80,49 @@ class RayFleet:
 
         Raises:
             SlotLost: the node is not there, or the actor did not answer in time.
+            HostileAnswer: the node says that the actor lives elsewhere.
         """
         await self.release(spec.id)
         # A selector that nothing satisfies waits for ever, so the live table is asked first and creation has a time-out.
         try:
-            if spec.node_id not in {node.node_id for node in await self.nodes()}:
-                raise SlotLost(f"node {spec.node_id[:12]} is not alive")
+            node = next((node for node in await self.nodes() if node.node_id == spec.node_id), None)
         except FleetUnavailable as error:
             raise SlotLost(error.detail) from error
+        if node is None:
+            raise SlotLost(f"node {spec.node_id[:12]} is not alive")
         actor = await self._in_thread(lambda: self._create(spec))
-        self._actors[spec.id] = actor
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                await self.ping(spec.id)
-        except (TimeoutError, SlotLost, HostileAnswer) as error:
+                check_place(await self._place_of(actor), node)
+                self._actors[spec.id] = actor  # only now can anything be sent to it
+                await self._first_ping(spec.id)
+        except TimeoutError:
             await self._end(spec.id, actor)
-            raise SlotLost(f"the actor did not start: {error or 'no answer in time'}") from error
-        except asyncio.CancelledError:
+            raise SlotLost("the actor did not start: no answer in time") from None
+        except (SlotLost, HostileAnswer, asyncio.CancelledError):
             await self._end(spec.id, actor)
             raise
+
+    async def _place_of(self, actor: Any) -> Place:
+        """Where the cluster's own table says that a new actor lives, as soon as it does."""
+        actor_id = actor._actor_id.hex()
+        while True:
+            try:
+                facts = await self._in_thread(lambda: ray_state.actors(actor_id))
+            except Exception as error:  # whatever Ray raises while its head is away
+                raise SlotLost("the cluster does not say where the actor lives") from error
+            match facts.get("State"):
+                case "ALIVE":
+                    return Place(facts["Address"]["NodeID"], facts["Address"]["IPAddress"])
+                case "DEAD":
+                    raise SlotLost("the actor did not start: it died")
+            await asyncio.sleep(PLACE_POLL_S)
+
+    async def _first_ping(self, slot: SlotId) -> None:
+        try:
+            await self.ping(slot)
+        except (SlotLost, HostileAnswer) as error:
+            raise SlotLost(f"the actor did not start: {error}") from error
 
     async def send(self, slot: SlotId, order: bytes) -> bytes:
         """Send one order, wait for its receipt.
@@ -81,12 +131,14 @@ class RayFleet:
             SlotLost: actor or node are gone, or never were.
             HostileAnswer: what came back is not raw bytes of a permitted size; it was not read.
         """
-        return await self._answer(self._actor(slot).run.options(num_returns=1).remote(order))
+        actor = self._actor(slot)
+        return await self._answer(slot, actor, actor.run.options(num_returns=1).remote(order))
 
     async def ping(self, slot: SlotId) -> bytes:
         """A pong frame. Raises like `send`."""
-        method = self._actor(slot).ping.options(num_returns=1, concurrency_group=CONTROL_GROUP)
-        return await self._answer(method.remote(b""))
+        actor = self._actor(slot)
+        method = actor.ping.options(num_returns=1, concurrency_group=CONTROL_GROUP)
+        return await self._answer(slot, actor, method.remote(b""))
 
     async def cancel(self, slot: SlotId, frame: bytes) -> None:
         """Give up orders. The answer is never looked at; a slot that is gone has nothing to give up."""
@@ -109,11 +161,9 @@ class RayFleet:
         return await asyncio.get_running_loop().run_in_executor(self._waiters, act)
 
     def _create(self, spec: SlotSpec) -> Any:
-        actor = self._actor_class.options(
+        return self._actor_class.options(
             resources={spec.resource: 1}, label_selector={"ray.io/node-id": spec.node_id}
-        ).remote(spec.execution_provider, spec.threads)  # fmt: skip
-        ray_guard.distrust(actor._actor_id.binary())
-        return actor
+        ).remote(spec.execution_provider, spec.threads, spec.memory_bytes)  # fmt: skip
 
     def _actor(self, slot: SlotId) -> Any:
         try:
@@ -126,13 +176,18 @@ class RayFleet:
             del self._actors[slot]
         await self._in_thread(lambda: ray.kill(actor))
 
-    async def _answer(self, reference: Any) -> bytes:
+    async def _answer(self, slot: SlotId, actor: Any, reference: Any) -> bytes:
         # First only learn that it is there: awaiting an answer that is not inline would pull it over, however large it is.
-        await self._in_thread(lambda: _wait_unread(reference))
-        location = ray.experimental.get_local_object_locations([reference]).get(reference, {})
-        if location.get("node_ids"):
-            raise HostileAnswer(f"an answer of {location.get('object_size')} bytes, kept on its node")
-        match await reference:
+        while not await self._in_thread(lambda: _is_there(reference)):
+            if self._actors.get(slot) is not actor:
+                raise SlotLost("released")
+        _check_inline(reference)
+        try:
+            async with asyncio.timeout(HERE_TIMEOUT_S):
+                answer = await reference
+        except TimeoutError:
+            raise HostileAnswer("an answer that is said to lie somewhere and does not") from None
+        match answer:
             case bytes() as frame:
                 return frame
             case ray_guard.Lost(reason):
@@ -143,6 +198,12 @@ class RayFleet:
                 raise HostileAnswer("an answer that came past the guard")
 
 
-def _wait_unread(reference: Any) -> None:
-    while not ray.wait([reference], timeout=WAIT_SLICE_S, fetch_local=False)[0]:
-        pass
+def _is_there(reference: Any) -> bool:
+    return bool(ray.wait([reference], timeout=WAIT_SLICE_S, fetch_local=False)[0])
+
+
+def _check_inline(reference: Any) -> None:
+    location = ray.experimental.get_local_object_locations([reference]).get(reference, {})
+    size = location.get("object_size") or 0
+    if location.get("node_ids") or size > RECEIPT_BYTES_MAX + METADATA_BYTES_MAX:
+        raise HostileAnswer(f"an answer of {size} bytes")

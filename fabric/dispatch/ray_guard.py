@@ -1,9 +1,11 @@
-"""Nothing that a provider's actor returns is unpickled: raw bytes come through, everything else is refused unread.
+"""Nothing that comes back from a call is unpickled in this process: raw bytes come through, everything else is refused unread.
 
-`ray.get` and `await` deserialise by metadata that the *producer* wrote, so a crafted answer would run code here. The guard stands
-in front of Ray's deserialiser. Which objects it judges is read from the object id itself, which names the actor that made it, so
-there is no moment at which a reference is not yet registered. It relies on a private method of Ray: Ray is pinned exactly, and
-tests/contract/test_fleet.py proves that the seam still holds.
+`ray.get` and `await` deserialise by metadata that the *producer* wrote, so a crafted answer would run code here. Nor does it help to
+know which actors are strangers': the reply to a call may carry objects under any id, and Ray files each under the id that it claims,
+so a stranger's pickle can stand where a trusted actor's answer is awaited. Hence all results are distrusted, whoever was asked.
+What has no object id is not a result but an argument of a call to this very process, which only the control node can make.
+
+It relies on a private method of Ray: Ray is pinned exactly, and tests/contract/test_fleet.py proves that the seam still holds.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,6 @@ from fabric.actors.messages import RECEIPT_BYTES_MAX
 
 _MARK = "__fabric_guard__"
 _RAISED = ErrorType.Value("TASK_EXECUTION_EXCEPTION")
-_untrusted: set[bytes] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +35,23 @@ class Lost:
     reason: str
 
 
-def distrust(actor_id: bytes) -> None:
-    """From now on whatever this actor returns is bytes or refused. Call it before its first answer is awaited."""
-    install()
-    _untrusted.add(actor_id)
-
-
 def install() -> None:
-    """Put the guard in front of Ray's deserialiser, once for the process."""
+    """Put the guard in front of Ray's deserialiser, once for the process. It cannot be taken away again."""
     original = SerializationContext._deserialize_object
     if getattr(original, _MARK, False):
         return
 
     def guarded(self: Any, data: Any, metadata: Any, object_ref: Any, *rest: Any) -> Any:
-        if object_ref is not None and object_ref.task_id().actor_id().binary() in _untrusted:
-            return read_untrusted(data, metadata)
-        return original(self, data, metadata, object_ref, *rest)
+        if object_ref is None or object_ref.is_nil():
+            return original(self, data, metadata, object_ref, *rest)
+        return read_untrusted(data, metadata)
 
     setattr(guarded, _MARK, True)
     SerializationContext._deserialize_object = guarded
 
 
 def read_untrusted(data: Any, metadata: Any) -> bytes | Refused | Lost:
-    """The only thing that is ever done with a provider's object."""
+    """The only thing that is ever done with a result."""
     kind = bytes(metadata or b"").split(b",")[0]
     if kind == ray_constants.OBJECT_METADATA_TYPE_RAW:
         if data is None:

@@ -8,6 +8,8 @@ from fabric.core.ids import JobId, ModelVersionId
 from fabric.dispatch.fleet import SlotId, SlotSpec
 from fabric.jobs.job import OpenJob
 
+GIB = 1024**3
+
 
 @dataclass(frozen=True, slots=True)
 class OfferedSlot:
@@ -34,7 +36,9 @@ class OfferedSlot:
     @property
     def spec(self) -> SlotSpec:
         """What the fleet needs to start its actor."""
-        return SlotSpec(self.id, self.node_id, self.resource, self.execution_provider, self.threads)
+        # An accelerator's memory is its own; models that run on it use the machine's besides.
+        memory_bytes = int(self.memory_gib * GIB) if self.accelerator == "cpu" else None
+        return SlotSpec(self.id, self.node_id, self.resource, self.execution_provider, self.threads, memory_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from fabric.api.schemas.providers import SessionIn
 from fabric.providers.capabilities import EXECUTION_PROVIDERS, check_capabilities, granted_resources
 from fabric.providers.enroll import check_versions, provider_ports
+from fabric.sandbox import launch
 from provider_join.config import read_options
 from provider_join.hardware import Hardware, plan_slots
 from provider_join.join import describe_machine
@@ -18,6 +19,7 @@ def test_the_report_of_this_machine_is_accepted(tmp_path):
     check_versions(application.versions)
     assert granted_resources(application.capabilities) == {"fabric_cpu": 2}
     assert application.rate_nanos_per_hour == 10_000_000
+    assert application.capabilities.isolation == launch.isolation()
 
 
 def test_every_kind_of_slot_that_the_agent_plans_is_one_that_we_know():

@@ -13,6 +13,7 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from fabric.core.settings import RaySettings, load_settings
+from fabric.gate.config import GateConfig, proxy_environment
 from fabric.local.ray_head import SYSTEM_CONFIG
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,25 @@ def test_head_and_workers_have_the_settings_of_a_local_fabric(cluster):
     assert "--labels=fabric.role=control" in head
     assert "--num-cpus=0" in worker
     assert "--labels-file=" in worker
+
+
+def test_the_gate_stands_before_the_head_with_the_settings_of_a_local_fabric(cluster, tmp_path):
+    command = next(c for c in cluster["head_start_ray_commands"] if "gate.json" in c and "printf" in c)
+    (tmp_path / "home" / ".fabric" / "run").mkdir(parents=True)
+    environment = {"HOME": str(tmp_path / "home"), "RAY_HEAD_IP": "192.0.2.10"}
+    subprocess.run(["sh", "-c", command], env=environment, check=True, timeout=20)
+    config = GateConfig.read(tmp_path / "home/.fabric/run/gate.json")
+    head = cluster["head_start_ray_commands"][-1]
+    assert config.gcs_address == "192.0.2.10:6379"
+    assert "--port=6379" in head
+    assert config.host == "0.0.0.0"
+    assert Path(config.token_file).resolve() == tmp_path / "home/.fabric/token"
+    assert config.outward_port is not None
+    for name, value in proxy_environment(config.outward_port).items():
+        assert f"{name}={value}" in head
+    provider = cluster["provider"]
+    assert f"no_grpc_proxy=127.0.0.1,localhost,{','.join([provider['head_ip'], *provider['worker_ips']])} " in head
+    assert any("-m fabric.gate.run ~/.fabric/run/gate.json" in c for c in cluster["head_start_ray_commands"])
 
 
 def test_no_command_ends_other_peoples_ray(cluster):

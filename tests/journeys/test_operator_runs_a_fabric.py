@@ -115,7 +115,15 @@ def test_an_operator_starts_a_fabric_stops_it_and_finds_everything_again(home, s
     assert again.end(signal.SIGTERM) == 0
 
 
-def test_beyond_loopback_a_fabric_wants_to_be_told_that_machines_are_trusted(start):
+def test_beyond_loopback_a_fabric_wants_a_certificate_or_to_be_told_that_the_network_is_encrypted(start):
     refused = start("--host", "0.0.0.0")
+    said = refused.read_until("--allow-plaintext")
+    assert "--tls-cert" in said
+    assert "--tls self-signed" in said
+    assert refused.process.wait(60) == 1
+
+
+def test_beyond_loopback_without_the_gate_it_wants_to_be_told_that_machines_are_trusted(start):
+    refused = start("--host", "0.0.0.0", "--no-gate")
     assert "--trust-providers" in refused.read_until("--trust-providers")
     assert refused.process.wait(60) == 1

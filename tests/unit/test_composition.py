@@ -43,6 +43,29 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path):
         assert f"FABRIC_{variable}" in refusal.value.detail
 
 
-def test_real_money_and_unknown_stores_are_refused(tmp_path):
-    wrong = settings(tmp_path, billing={"livemode": True}, storage=COMPLETE["storage"] | {"url": "ftp://x"})
-    assert [line.split(":")[0] for line in wiring.missing_settings(wrong)] == ["FABRIC_STORAGE_URL", "FABRIC_BILLING_LIVEMODE"]
+def test_unknown_stores_are_refused(tmp_path):
+    wrong = settings(tmp_path, storage=COMPLETE["storage"] | {"url": "ftp://x"})
+    assert [line.split(":")[0] for line in wiring.missing_settings(wrong)] == ["FABRIC_STORAGE_URL"]
+
+
+@pytest.mark.parametrize(("key", "livemode"), [("sk_test_x", False), ("rk_test_x", False), ("sk_live_x", True), ("rk_live_x", True)])
+async def test_a_stripe_key_chooses_stripe_and_says_whether_money_is_real(tmp_path, key, livemode):
+    billing = {"stripe_key": key, "stripe_webhook_secrets": "whsec_a, whsec_b", "stripe_return_url": "https://fabric.test"}
+    services = wiring.build(settings(tmp_path, billing=billing))
+    assert services.payments is services.payouts is services.cards
+    assert services.payments.livemode is livemode
+    await services.close()
+
+
+def test_real_money_needs_webhooks_and_a_place_to_come_back_to(tmp_path):
+    lacking = wiring.missing_settings(settings(tmp_path, billing={"stripe_key": "sk_live_x"}))
+    assert [line.split(":")[0] for line in lacking] == [
+        "FABRIC_BILLING_STRIPE_WEBHOOK_SECRETS", "FABRIC_BILLING_STRIPE_RETURN_URL",
+    ]  # fmt: skip
+    assert wiring.missing_settings(settings(tmp_path, billing={"stripe_key": "sk_test_x"})) == []
+
+
+async def test_play_money_does_not_wait_for_the_sdk_of_stripe(tmp_path):
+    services = wiring.build(settings(tmp_path))
+    assert services.cards is None
+    await services.close()

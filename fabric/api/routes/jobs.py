@@ -9,16 +9,17 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from fabric.api.dependencies import EventsDep, JobsCaller, RequestIdDep, ServicesDep
-from fabric.api.idempotency import idempotent, replayed
+from fabric.api.idempotency import idempotent, key_of, replayed
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.common import Page
-from fabric.api.schemas.jobs import JobIn, JobOut, OutputOut, ResultsOut, SubtaskOut, subtask_out
+from fabric.api.schemas.jobs import BudgetIn, JobIn, JobOut, OutputOut, ResultsOut, SubtaskOut, subtask_out
 from fabric.core.clock import monotonic_s
-from fabric.core.ids import JobId, UserId
+from fabric.core.ids import JobId, RequestId, UserId
+from fabric.core.money import usd_nanos
 from fabric.db.engine import Transaction
 from fabric.events.event import Event
 from fabric.events.stream import EventHub
-from fabric.jobs import finish, results, store
+from fabric.jobs import budget, finish, results, store
 from fabric.jobs.lifecycle import is_finished
 from fabric.jobs.resolve import resolve_job
 from fabric.jobs.submit import submit_job
@@ -150,6 +151,19 @@ async def cancel(job_id: str, principal: JobsCaller, services: ServicesDep) -> J
     wanted = JobId.parse(job_id)
     await services.database.retrying(lambda tx: finish.cancel_job(tx, principal.user_id, wanted))
     return await _shown(services, principal.user_id, wanted)
+
+
+@router.post("/{job_id}/budget", response_model=JobOut)
+async def add_to_budget(request: Request, job_id: str, body: BudgetIn, principal: JobsCaller, services: ServicesDep) -> Response:
+    """Let an unfinished job spend more. One that waits for `funds` goes on; without that it ends after a while with what it has."""
+    wanted, amount = JobId.parse(job_id), usd_nanos(body.add_usd)
+    key = key_of(request) or str(RequestId.new())
+
+    async def act(tx: Transaction) -> JobOut:
+        await budget.add_to_budget(tx, principal.user_id, wanted, amount, key)
+        return JobOut.of(await store.get_job(tx, principal.user_id, wanted))
+
+    return await idempotent(request, principal, services, await request.body(), act)
 
 
 async def _shown(services: Services, owner_id: UserId, job_id: JobId) -> JobOut:

@@ -76,14 +76,18 @@ class _Form:
 async def upload(request: Request, principal: ModelsCaller, services: ServicesDep) -> Response:
     """Upload an ONNX file as the next version of a model: fields `name`, `file` and, if you like, `card`.
 
-    The file is inspected, run on generated inputs and measured before it is accepted.
+    The file is inspected, run on generated inputs in a sandbox and measured before it is accepted. A refusal says why in `reason`
+    and `detail`, and in `node` which node of the graph is the cause: its `path`, `index`, `name` and `op_type`.
     """
     with tempfile.NamedTemporaryFile(prefix="fabric-model-") as file:
         form = await _read_form(request, services, file)
         name, card = form.name, form.card
         if replay := await replayed(request, principal, services, form.fingerprint):
             return replay
-        admitted = await registry.admit_upload(services.database, services.store, name=name, path=Path(file.name), card=card)
+        admitted = await registry.admit_upload(
+            services.database, services.store, name=name, path=Path(file.name), card=card,
+            control_flow=services.settings.limits.model_control_flow,
+        )  # fmt: skip
 
     async def act(tx: Transaction) -> ModelOut:
         return ModelOut.of(await registry.record_version(tx, principal.user_id, admitted), principal.user_id)

@@ -177,7 +177,7 @@ async def change_provider(
 
 @router.delete("/{provider_id}", status_code=204)
 async def remove_provider(provider_id: str, principal: ProvidersCaller, services: ServicesDep) -> Response:
-    """Cut a machine off: its credential is refused at once, its node stops within 15 s."""
+    """Cut a machine off: its credential is refused and its node is ended at once."""
     async with services.database.transaction() as tx:
         await presence.remove(tx, principal.user_id, ProviderId.parse(provider_id))
     return Response(status_code=204)

@@ -30,8 +30,9 @@ async def quote(request: Request, body: QuoteIn, principal: JobsCaller, services
 
     async def act(tx: Transaction) -> QuoteOut:
         priced = await price_job(
-            tx, principal.user_id, spec, items=items, item_us=version.profile["item_us"], settings=services.settings
-        )
+            tx, principal.user_id, spec, items=items, item_us=version.profile["item_us"], settings=services.settings,
+            memory_bytes=version.profile["memory_bytes"],
+        )  # fmt: skip
         quote_id = QuoteId.new()
         answer = QuoteOut.of(quote_id, f"{version.name}:{version.version}", priced, hold_for(spec, priced))
         shown = answer.model_dump(mode="json")

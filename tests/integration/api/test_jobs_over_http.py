@@ -16,7 +16,7 @@ from fabric.codecs.tensor import json_of_tensor
 from fabric.core.ids import FileId, JobId, ProviderId
 from fabric.db.tables import jobs, subtasks
 from tests.fixtures.api import Person, register
-from tests.fixtures.jobs import HOLD, Workbench, completion_of
+from tests.fixtures.jobs import HOLD, PROFILE, Workbench, completion_of
 
 X = np.arange(20, dtype=np.float32).reshape(10, 2)
 BODY = {"model": "m", "inputs": [{"name": "x", "tensor": json_of_tensor("x", X)}]}
@@ -134,7 +134,8 @@ async def test_a_quote_says_what_a_job_would_cost_and_hold(desk: Desk):
     by_inputs = await desk.post(BODY, "/api/v1/quotes")
     quote = by_inputs.json()
     assert {**quote, "id": 0, "expires_at": 0} == {**by_count.json(), "id": 0, "expires_at": 0}
-    assert quote["capacity"] == {"slots_matching": 1, "slots_free": 1}
+    capacity = {"slots_matching": 1, "slots_free": 1, "slots_too_small": 0, "memory_bytes": PROFILE["memory_bytes"]}
+    assert quote["capacity"] == capacity
     assert 0 < quote["price_min"]["usd_nanos"] <= quote["price_expected"]["usd_nanos"] <= quote["price_max"]["usd_nanos"]
     job = (await desk.get(f"{JOBS}/{await desk.submit()}")).json()
     assert job["cost"]["held"] == quote["hold"]

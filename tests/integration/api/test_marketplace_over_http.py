@@ -30,6 +30,11 @@ async def test_offers_are_listed_cheapest_first_in_pages_without_their_owners(se
     assert not first["data"][0]["own"]
 
 
+async def test_an_offer_says_how_models_are_kept_apart_from_its_machine(see, bench):
+    await bench.provider()
+    assert [offer["isolation"] for offer in (await see("/offers"))["data"]] == ["process"]
+
+
 async def test_offers_can_be_narrowed_down(see, bench):
     await bench.provider()
     gpu = await bench.provider(accelerator="cuda", resource="fabric_cuda", execution_provider="CUDAExecutionProvider")

@@ -7,7 +7,8 @@ import pytest
 
 from fabric.core.settings import Settings
 from tests.fixtures.api import Person
-from tests.fixtures.onnx_models import affine, centred, convolution
+from tests.fixtures.hostile_models import branch, fill_bomb, loop_with_bomb
+from tests.fixtures.onnx_models import affine, centred, convolution, slow
 
 MODELS = "/api/v1/models"
 
@@ -34,6 +35,7 @@ async def test_an_uploaded_model_says_what_it_is(api, alice):
     assert model["outputs"] == {"y": {"dtype": "float32", "shape": [None, 4]}}
     assert model["card"]["inputs"]["image"]["layout"] == "nchw"
     assert (model["profile"]["batchable"], model["operators"]["Conv"], model["description"]) == (True, 1, "a test")
+    assert model["bounds"]["operations"] > 2 * 4 * 6 * 6 * 27
     for reference in ("tiny", "tiny:1", model["id"], model["version_id"]):
         assert (await api.get(f"{MODELS}/{reference}", headers=alice.headers)).json() == model
 
@@ -57,6 +59,36 @@ async def test_what_is_no_model_is_refused_with_its_reason(api, alice):
         problem = answer.json()
         assert (answer.status_code, problem["code"], problem["reason"]) == (422, "invalid_model", reason)
     assert (await api.get(f"{MODELS}/tiny", headers=alice.headers)).status_code == 404
+
+
+async def test_a_refusal_says_which_node_of_the_graph_and_why(api, alice):
+    problem = (await upload(api, alice, fill_bomb())).json()
+    assert (problem["status"], problem["code"], problem["reason"]) == (422, "invalid_model", "too_large")
+    assert problem["node"] == {"path": "graph", "index": 0, "name": "", "op_type": "ConstantOfShape"}
+    assert problem["detail"].startswith("node 0 (ConstantOfShape): makes 'h', which has shape 550000000 and takes 2.0 GiB")
+
+
+async def test_control_flow_is_refused_unless_the_operator_enabled_it(api, alice):
+    problem = (await upload(api, alice, branch())).json()
+    assert (problem["reason"], problem["node"]["op_type"]) == ("control_flow", "If")
+
+
+class TestWithControlFlow:
+    """A fabric whose operator enabled If, Loop and Scan."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        limits = settings.limits.model_copy(update={"model_control_flow": True, "model_bytes_max": 100_000})
+        return settings.model_copy(update={"limits": limits})
+
+    async def test_a_loop_that_ends_is_taken(self, api, alice):
+        model = (await upload(api, alice, slow(multiplications=10))).json()
+        assert model["operators"]["Loop"] == 1
+        assert model["bounds"]["unbounded"] is None
+
+    async def test_what_a_loop_holds_is_looked_at_all_the_same(self, api, alice):
+        problem = (await upload(api, alice, loop_with_bomb())).json()
+        assert (problem["reason"], problem["node"]["path"]) == ("too_large", "graph / 0 'forever' (Loop) body")
 
 
 async def test_a_card_that_does_not_fit_the_model_is_refused_in_full(api, alice):

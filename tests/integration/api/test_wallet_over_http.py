@@ -27,7 +27,8 @@ async def available(api, alice):
 async def test_a_new_wallet_is_empty(api, alice):
     nothing = {"usd_nanos": 0, "usd": "0.000000000"}
     assert (await api.get(WALLET, headers=alice.headers)).json() == {
-        "available": nothing, "held": nothing, "earned_pending": nothing, "earned_available": nothing, "livemode": False,
+        "available": nothing, "held": nothing, "earned_pending": nothing, "earned_available": nothing, "promotional": nothing,
+        "status": "active", "livemode": False,
     }  # fmt: skip
     assert (await api.get(f"{WALLET}/entries", headers=alice.headers)).json() == {"data": [], "next_cursor": None}
 

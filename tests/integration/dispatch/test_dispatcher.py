@@ -99,6 +99,19 @@ async def test_a_job_waits_and_says_why_until_a_machine_joins(dispatch_bench: Di
     assert (job.status, job.waiting_reason) == ("succeeded", None)
 
 
+async def test_a_model_waits_for_a_machine_with_the_memory_that_it_was_measured_to_take(dispatch_bench: DispatchBench):
+    spec = {"dtype": "float32", "shape": [None, 4]}
+    await dispatch_bench.model(identity(), inputs={"x": spec}, outputs={"y": spec}, memory_bytes=8 * 2**30)
+    small = await dispatch_bench.machine(memory_gib=4.0)
+    dispatch_bench.dispatch()
+    job_id = await dispatch_bench.job(rows_of(5))
+    await dispatch_bench.until(job_id, lambda job: job.waiting_reason == "slot_memory")
+    large = await dispatch_bench.machine(memory_gib=16.0)
+    assert (await dispatch_bench.ended(job_id)).status == "succeeded"
+    assert await dispatch_bench.bench.balance("provider:*:pending", large) > 0
+    assert await dispatch_bench.bench.balance("provider:*:pending", small) == 0
+
+
 async def test_a_machine_that_dies_mid_subtask_is_not_paid_and_another_finishes(dispatch_bench: DispatchBench):
     gate = Gate()
     dying = await dispatch_bench.machine(actor=gate.actor)

@@ -6,7 +6,7 @@ from fabric.core.ids import OrderId
 from fabric.db.tables import attempts, jobs, subtasks
 from fabric.jobs import queue
 from fabric.jobs.job import Claim
-from tests.fixtures.jobs import ATTEMPTS_MAX, HOLD, LEASE_S, RATE, Workbench, completion_of
+from tests.fixtures.jobs import ATTEMPTS_MAX, HOLD, LEASE_S, PROFILE, RATE, Workbench, completion_of
 
 CAP_NANOS = RATE * 50_000 // 3_600_000_000
 
@@ -203,6 +203,7 @@ async def test_open_jobs_are_listed_most_urgent_first_with_what_a_planner_needs(
     assert (listed[1].waiting, listed[1].leased, listed[1].delayed) == (2, 1, 0)
     assert listed[1].spendable_nanos == HOLD - leased[0].cap_nanos
     assert listed[1].items_per_subtask == pytest.approx(10 / 3)
+    assert [job.memory_bytes for job in listed] == [PROFILE["memory_bytes"]] * 2
 
 
 async def test_text_that_strangers_write_cannot_stop_the_queue(bench: Workbench):

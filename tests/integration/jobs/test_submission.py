@@ -104,6 +104,29 @@ async def test_slots_that_do_not_suit_the_job_do_not_make_it_dearer(bench: Workb
     assert (await price()).slots_matching == 2
 
 
+async def test_slots_with_too_little_memory_for_the_model_are_counted_but_not_priced(bench: Workbench, settings: Settings):
+    await bench.provider(rate=RATE, memory_gib=1.0)
+    await bench.provider(rate=1000 * RATE, memory_gib=16.0)
+
+    async def price(memory_bytes: int):
+        spec = JobSpec(model="m", inputs=(), request={})
+        async with bench.database.reading() as reader:
+            return await price_job(
+                reader, bench.owner, spec, items=100, item_us=10_000.0, settings=settings, memory_bytes=memory_bytes
+            )
+
+    small, large, huge = [await price(gib * 2**30) for gib in (1, 8, 64)]
+    assert [(q.slots_matching, q.slots_too_small) for q in (small, large, huge)] == [(2, 0), (1, 1), (0, 2)]
+    assert large.price_nanos_min > small.price_nanos_min
+    assert huge.seconds_expected is None
+
+
+async def test_the_hold_of_a_job_looks_only_at_slots_that_its_model_fits(bench: Workbench, submit):
+    await bench.provider(rate=1000 * RATE, memory_gib=1.0)
+    await bench.model(name="large", memory_bytes=8 * 2**30)
+    assert (await submit(model="large")).held_nanos < (await submit()).held_nanos
+
+
 async def test_on_own_machines_alone_a_job_holds_nothing(bench: Workbench, submit):
     mine = await bench.provider(bench.owner)
     job = await submit(own_machines=True)

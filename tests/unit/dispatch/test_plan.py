@@ -88,6 +88,21 @@ def test_requirements_choose_the_slots():
     assert set(slots_of(plan_for([a_job(requirements=wants_cuda)], cuda, cpu))) == {cuda.id}
 
 
+def test_a_model_goes_only_to_slots_that_have_the_memory_it_was_measured_to_take():
+    small, large = a_slot(1, memory_gib=1.0), a_slot(2, memory_gib=4.0)
+    assert set(slots_of(plan_for([a_job(memory_bytes=2 * 2**30)], small, large))) == {large.id}
+    assert set(slots_of(plan_for([a_job(memory_bytes=2**30)], small, large))) == {small.id, large.id}
+
+
+def test_a_job_whose_model_fits_no_slot_says_that_memory_is_what_it_waits_for():
+    planned = plan_for([a_job(memory_bytes=8 * 2**30)], a_slot(1), a_slot(2))
+    assert planned.assignments == ()
+    assert set(planned.reasons.values()) == {"slot_memory"}
+    wants_cuda = Requirements(accelerators=frozenset({"cuda"}))
+    refused = plan_for([a_job(memory_bytes=8 * 2**30, requirements=wants_cuda)], a_slot(1), a_slot(2))
+    assert set(refused.reasons.values()) == {"no_capacity"}
+
+
 def test_a_retry_avoids_the_provider_that_failed_when_there_is_another_one():
     failed, other = a_slot(1), a_slot(2)
     job = a_job(waiting=1, avoiding={ProviderId(int=1): 1})

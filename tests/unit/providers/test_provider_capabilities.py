@@ -52,6 +52,12 @@ def test_a_slot_whose_execution_provider_is_not_installed_is_refused():
         check_capabilities(replace(a_report(CUDA), execution_providers=("CPUExecutionProvider",)))
 
 
+def test_an_isolation_that_does_not_exist_is_refused():
+    check_capabilities(replace(a_report(), isolation="sandbox"))
+    with pytest.raises(Invalid, match="isolation"):
+        check_capabilities(replace(a_report(), isolation="perfect"))
+
+
 def test_no_slots_too_many_slots_and_misnumbered_slots_are_refused():
     for slots in ((), (CPU,) * 65):
         with pytest.raises(Invalid):
