@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.fixtures.stripe",
     "tests.fixtures.jobs",
     "tests.fixtures.postgres",
+    "tests.fixtures.money",
     "tests.fixtures.object_http",
     "tests.fixtures.onnx_models",
     "tests.fixtures.orders",

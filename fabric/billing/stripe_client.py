@@ -4,6 +4,7 @@ Every call that makes something carries our own idempotency key. Under such a ke
 what was made is looked up instead.
 """
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -72,6 +73,8 @@ class StripeClient:
         if _signed_at(signature or "") > clock.now().timestamp() + CLOCK_SKEW_S:  # the SDK looks at the past only
             raise Malformed("The signature is from the future.")
         try:
+            if (json.loads(payload).get("object") == "v2.core.event") is not thin:
+                raise Malformed("This endpoint is for events of the other kind.")
             if thin:
                 note = self._api.parse_event_notification_without_verification(payload)
                 return SignedEvent(note.id, "thin", note.type, note.livemode, payload)

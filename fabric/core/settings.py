@@ -169,8 +169,7 @@ class RaySettings(_Group):
     gate: bool = True
     """Providers reach the cluster through the gate and no other way. False: they are given `address` and must be trusted."""
     gate_address: str | None = None
-    """host:port of the gate for machines elsewhere. Empty: only machines of the control node itself can join. `fabric up --host` sets
-    it; name another one where an address is translated on the way."""
+    """host:port of the gate for machines elsewhere. Empty: `fabric up --host` sets it, else only its own machines can join."""
     gate_port: int | None = None
     """The gate's port on the control node, for a firewall to name. Empty: any free one, kept over restarts."""
     control_node_id: str | None = None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fabric.gate.config import GateConfig
 from fabric.gate.control import ask
-from fabric.local.parts import ChildPart
+from fabric.local.parts import START_TIMEOUT_S, ChildPart
 
 
 class GatePart(ChildPart):
@@ -16,6 +16,14 @@ class GatePart(ChildPart):
         super().__init__("gate", "fabric.gate.run", [str(config_file)], log=log, environment=environment)
         self.config = config
         config.write(config_file)
+
+    def await_ready(self) -> None:
+        """Wait until a gate that was spawned before answers.
+
+        Raises:
+            PartFailed: it ended, or did not answer in time.
+        """
+        self.wait_until(self.is_ready, START_TIMEOUT_S)
 
     def is_ready(self) -> bool:
         """Whether it answers."""

@@ -47,7 +47,7 @@ def in_words(rotation: Rotation) -> str:
     machines = (
         f"{rotation.machines_back} of {rotation.machines_before} machines were back after {rotation.machines_back_s:.1f} s"
         if rotation.machines_before
-        else "no machine had a node"
+        else "machines come back by themselves"
     )
     return (
         f"The cluster has another token. The endpoint was away for {rotation.endpoint_back_s:.1f} s; {machines}.\n"

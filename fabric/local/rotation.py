@@ -36,7 +36,7 @@ class Rotation:
     endpoint_back_s: float
     """Until then requests got 503."""
     machines_before: int
-    """How many had a node; without the gate nobody counts them."""
+    """How many had a node; without the gate nobody counts them, so none."""
     machines_back: int
     """So many of them had one again after at most a minute."""
     machines_back_s: float

@@ -23,6 +23,7 @@ from fabric.local.bootstrap import Credentials, bootstrap, last_heartbeats
 from fabric.local.control_parts import PostgresPart, RayHeadPart, ServePart
 from fabric.local.control_socket import ControlSocket
 from fabric.local.deploy import APPLICATION, prepared_file
+from fabric.local.gate_part import GatePart
 from fabric.local.home import Home, HomeLock
 from fabric.local.machine_part import ProviderPart
 from fabric.local.parts import ChildPart, Part, PartFailed
@@ -276,6 +277,9 @@ class LocalFabric:
         self._record()
         self._timed("deploying Gateway, Dispatcher and Clerk on Ray Serve behind HAProxy", serve.start)
         wait_until_ready(serve, self._ready_path)
+        for part in self._parts:
+            if isinstance(part, GatePart):
+                self._timed("waiting for the gate", part.await_ready)
         self._supervisor = Supervisor(self._tell, record=self._record, logs=self.home.logs)
         self._supervisor.watch(list(self._parts))
         self._control = ControlSocket(self.home, {ROTATE: self.rotate_token})
@@ -294,9 +298,10 @@ class LocalFabric:
 
     def _start_database_and_gate(self) -> None:
         self._start_database()
-        if (gate := self.assembly.gate()) is not None:  # reads its grants there; the head starts meanwhile
+        if (gate := self.assembly.gate()) is not None:  # it reads its grants there
             self.assembly.write_environment(app_url=self._app_url)
-            self._start_part("opening the gate (HAProxy and its check)", gate)
+            self._parts.append(gate)
+            gate.spawn()  # nobody needs it before machines join
 
     def _start_database(self) -> None:
         postgres = self.assembly.postgres()

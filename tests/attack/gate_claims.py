@@ -64,16 +64,15 @@ def stream_for_another(fabric: AttackedFabric) -> Outcome:
 # ── identities ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def gate_keys(fabric: AttackedFabric) -> dict[str, tuple[str, str]]:
-    """A fresh key of each machine, as its own agent gets it: the worst case is that the other one learns it."""
-    found = {name: member.machine.run("identity:new_key", url=fabric.url).facts for name, member in fabric.members.items()}
-    return {name: (facts["provider_id"], facts["gate_key"] or "") for name, facts in found.items()}
+def gate_key(fabric: AttackedFabric, name: str) -> tuple[str, str]:
+    """A machine's provider id and a fresh key, as its own agent gets it: the worst case is that the other one learns it."""
+    facts = fabric.members[name].machine.run("identity:new_key", url=fabric.url).facts
+    return facts["provider_id"], facts["gate_key"] or ""
 
 
 @attack("pass for another provider: replay its Enter and its gate key")
 def replay_key(fabric: AttackedFabric) -> Outcome:
-    keys = gate_keys(fabric)
-    (mine, my_key), (theirs, their_key) = keys["attacker"], keys["victim"]
+    (mine, my_key), (theirs, their_key) = gate_key(fabric, "attacker"), gate_key(fabric, "victim")
     tries = [(theirs, their_key), (theirs, my_key), (mine, their_key), (theirs, "")]
     report = fabric.attacker.machine.run("identity:pass_for", provider_id=theirs, keys=tries)
     node = registered(fabric, report, lambda n: n.labels.get("fabric.provider-id") == theirs)
@@ -86,7 +85,7 @@ def replay_key(fabric: AttackedFabric) -> Outcome:
 
 @attack("enter from another's address, with one's own key")
 def enter_from_another_address(fabric: AttackedFabric) -> Outcome:
-    mine, my_key = gate_keys(fabric)["attacker"]
+    mine, my_key = gate_key(fabric, "attacker")
     before = fabric.witness.node_at(fabric.attacker.machine.address)
     report = fabric.victim.machine.run("identity:pass_for", provider_id=mine, keys=[(mine, my_key)])
     node = registered(fabric, report, lambda n: n.labels.get("fabric.provider-id") == mine)

@@ -8,9 +8,9 @@ import httpx
 import psutil
 from ray.core.generated import gcs_pb2
 
-from tests.attack.effects import Attack, adding_to, content, nonce, seen, within
+from tests.attack.effects import Attack, adding_to, content, nonce, registered, seen, within
 from tests.attack.fabrics import AttackedFabric, eventually
-from tests.attack.gate_claims import gate_keys
+from tests.attack.gate_claims import gate_key
 from tests.attack.machines import HUB
 from tests.attack.table import Outcome
 
@@ -104,7 +104,7 @@ def unregister_another(fabric: AttackedFabric) -> Outcome:
 
 @attack("go on after a ban: over an open connection, by entering again")
 def outlive_a_ban(fabric: AttackedFabric) -> Outcome:
-    mine, my_key = gate_keys(fabric)["attacker"]
+    mine, my_key = gate_key(fabric, "attacker")
     node = fabric.witness.node_at(fabric.attacker.machine.address)
     going_on = fabric.attacker.machine.begin("identity:go_on", seconds=BAN_S, enter=[mine, my_key])
     time.sleep(BAN_S / 4)
@@ -131,7 +131,15 @@ def end_the_gcs(fabric: AttackedFabric) -> Outcome:
     before = ray_processes()
     report = fabric.victim.machine.run("crash:malformed")  # not from the attacker's: by now it is banned
     ended = within(lambda: sorted(set(before.values()) - set(ray_processes().values())))
+    fabric.is_wounded = bool(ended)
     return seen(f"{' and '.join(ended)} ended; {report.evidence}" if ended else None, report, "GCS and raylet live")
+
+
+@attack("register a node as the head")
+def claim_head(fabric: AttackedFabric) -> Outcome:
+    report = fabric.victim.machine.run("nodes:register", labels={}, resources={}, is_head=True)  # the attacker's is banned by now
+    node = registered(fabric, report, lambda n: n.is_head_node)
+    return seen(node and f"a live node {node.node_id.hex()[:8]} that is the head", report, "no such node")
 
 
 def ray_processes() -> dict[int, str]:

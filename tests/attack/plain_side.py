@@ -40,7 +40,8 @@ def plainly(act: str, *arguments: str, timeout_s: float = 20.0, memory_gib: floa
     began = time.monotonic()
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.attack.plain_side", act, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT,
-        preexec_fn=limit, env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
+        preexec_fn=limit,  # noqa: PLW1509 - it sets a limit and nothing else
+        env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
     )  # fmt: skip
     end = "ended"
     while (found := os.wait4(child.pid, os.WNOHANG))[0] == 0:

@@ -17,17 +17,15 @@ def register(
     address: str | None = None,
     *,
     is_head: bool = False,
-    own_id: bool = False,
 ) -> tuple[bool, str, dict[str, Any]]:
     """Register one more node: like this machine's own, but for what is given."""
     at = wire.session()
     own = wire.own_node(at)
     node = gcs_pb2.GcsNodeInfo()
     node.CopyFrom(own)
-    node.node_id = own.node_id if own_id else wire.random_id()
+    node.node_id = wire.random_id()
     node.is_head_node = is_head
-    if not own_id:
-        node.labels["ray.io/node-id"] = node.node_id.hex()
+    node.labels["ray.io/node-id"] = node.node_id.hex()
     if address is not None:
         node.node_manager_address = address
         node.resources_total.pop(f"node:{own.node_manager_address}", None)

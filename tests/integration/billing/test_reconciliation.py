@@ -147,4 +147,3 @@ async def test_a_fee_that_was_booked_with_another_amount_stops_everything(shop):
         await flows.stripe_fee(tx, txn["id"], 100)
     with pytest.raises(Exception, match="used before"):
         await compare(shop)
-
