@@ -77,13 +77,14 @@ async def top_up_short_wallets(database: Database, gateway: CardGateway) -> int:
     credited = 0
     for row in rows:
         try:
-            credited += await _top_up(database, gateway, row)
+            credited += await top_up_wallet(database, gateway, row)
         except FabricError as error:  # the next turn asks for the same; the others' wallets do not wait for it
             log.warning("automatic_top_up_without_answer", user=str(UserId.of(row.user_id)), error=error.code)
     return credited
 
 
-async def _top_up(database: Database, gateway: CardGateway, wallet: Any) -> int:
+async def top_up_wallet(database: Database, gateway: CardGateway, wallet: Any) -> int:
+    """Charge for one row of `short_wallets`, however long ago it was read; 1 when it was credited."""
     user_id = UserId.of(wallet.user_id)
     call, amount = await _next_call(database, user_id, wallet)
     if call is None:

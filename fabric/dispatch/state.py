@@ -31,7 +31,9 @@ class CoreRules:
     stall_s: float = 2.0  # a longer gap between two ticks means that we stood still, not the slots
     reason_after_s: float = 0.5  # a job is said to wait only when it has waited for so long
     model_loading_after_s: float = 2.0
-    funds_grace_s: float = 5.0  # between two questions whether a job that waits for funds shall end; the database counts its grace
+    funds_grace_s: float = (
+        5.0  # between two questions whether a job that waits for funds shall end; the database counts its grace
+    )
     cancel_timeout_s: float = 20.0  # a slot that does not give up an order for so long is lost
     backoff_s: float = 0.25  # after the first failure of a slot, twice as long after each further one
     backoff_s_max: float = 30.0

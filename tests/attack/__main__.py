@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def outside(arguments: list[str]) -> int:
-    """Make the namespaces, run the suite in them, remove its files unless it failed."""
+    """Make the namespaces, run the suite in them, remove its files unless it failed. Killed, it takes all of them along."""
     if os.geteuid() != 0:
         print("The attack suite makes network namespaces and machines of other users: it needs root.", file=sys.stderr)
         return 2
     folder = Path(tempfile.mkdtemp(prefix="fabric-attack-"))
     folder.chmod(0o1777)
-    command = [*UNSHARE, sys.executable, "-m", "tests.attack", *arguments]
+    command = ["setpriv", "--pdeathsig=KILL", *UNSHARE, sys.executable, "-m", "tests.attack", *arguments]
     status = subprocess.run(command, env={**os.environ, INSIDE: str(folder)}, cwd=ROOT, check=False).returncode
     if status and any(folder.iterdir()):
         print(f"what was in /tmp inside is kept in {folder}", file=sys.stderr)

@@ -23,12 +23,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if TABLE.rows and (_not_run or TABLE.unproven()) and session.exitstatus == pytest.ExitCode.OK:
+    if (_not_run or TABLE.unproven()) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not TABLE.rows:
+    if not (TABLE.rows or _not_run):
         return
     terminalreporter.section("attacks")
     terminalreporter.write_line(TABLE.text())

@@ -43,19 +43,28 @@ def plainly(act: str, *arguments: str, timeout_s: float = 20.0, memory_gib: floa
         preexec_fn=limit,  # noqa: PLW1509 - it sets a limit and nothing else
         env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
     )  # fmt: skip
-    end = "ended"
-    while (found := os.wait4(child.pid, os.WNOHANG))[0] == 0:
+    end, peak_mib = "ended", 0
+    while child.poll() is None:
+        peak_mib = max(peak_mib, _peak_mib(child.pid))
         if time.monotonic() - began > timeout_s and end == "ended":
             child.kill()
             end = f"killed after {timeout_s:.0f} s"
         time.sleep(0.02)
-    child.returncode = os.waitstatus_to_exitcode(found[1])
     if child.returncode and end == "ended":
         end = f"died ({child.returncode})"
     assert child.stdout is not None
     lines = child.stdout.read().splitlines()
     child.stdout.close()
-    return Plain(json.loads(lines[-1]) if lines else {}, end, time.monotonic() - began, found[2].ru_maxrss // 1024)
+    return Plain(json.loads(lines[-1]) if lines else {}, end, time.monotonic() - began, peak_mib)
+
+
+def _peak_mib(pid: int) -> int:
+    # Not ru_maxrss: that begins with what the parent held when it forked.
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
 def run_model(path: str, rows: str = "[[1.0]]") -> dict[str, Any]:

@@ -55,7 +55,11 @@ class AttackedSlot:
         """Have it run on rows of one number."""
         rows = np.ones((1, 1), np.float32) if items is None else items
         shape = [None, *rows.shape[1:]]
-        model = self._model(content, {"x": {"dtype": "float32", "shape": shape, "codec": None}}, outputs or {"y": {"dtype": "float32", "shape": shape}})
+        model = self._model(
+            content,
+            {"x": {"dtype": "float32", "shape": shape, "codec": None}},
+            outputs or {"y": {"dtype": "float32", "shape": shape}},
+        )
         return self._ordered(self.orders.order(model, a_subtask("x", *self.orders.rows(rows, inline=True)), timeout_s=timeout_s))
 
     def decode(self, files: Sequence[bytes], content: bytes, codec: dict[str, Any], timeout_s: float = 20.0) -> Result:

@@ -87,7 +87,9 @@ def test_code_under_the_id_of_another_call(asker: Asker, tmp_path: Path):
     asker.ask("echo:hello")
     answer = asker.cluster.control.ask("read_awaited", object_id=awaited)
     ran = "its code ran where a trusted actor's answer was awaited" if canary.exists() else "no code ran"
-    asker.record("a pickle under the id of a trusted actor's answer", succeeded=canary.exists(), evidence=f"{ran}; {shown(answer)}")
+    asker.record(
+        "a pickle under the id of a trusted actor's answer", succeeded=canary.exists(), evidence=f"{ran}; {shown(answer)}"
+    )
 
 
 def test_an_answer_in_place_of_another_actors(asker: Asker):
@@ -146,7 +148,9 @@ def test_a_lease_that_names_a_process_of_the_control_node(asker: Asker):
     answer = _lease(asker)
     dead = not Path(f"/proc/{victim['pid']}").exists()
     what = "the GCS handed the actor to a process of the control node, which died of it" if dead else "that process goes on"
-    asker.record("answer a lease with a worker of the control node", succeeded=dead, evidence=f"{what}; the caller saw: {shown(answer)}")
+    asker.record(
+        "answer a lease with a worker of the control node", succeeded=dead, evidence=f"{what}; the caller saw: {shown(answer)}"
+    )
 
 
 def test_a_lease_that_sends_to_another_raylet(asker: Asker):
@@ -164,7 +168,9 @@ def test_an_actor_of_the_control_side_is_taken(asker: Asker):
     nodes = asker.cluster.control.ask("place_elsewhere", count=12)
     taken = nodes.count(asker.cluster.node_id)
     asker.record(
-        "take actors that belong on the control node", succeeded=taken > 0, evidence=f"{taken} of {len(nodes)} were made on the machine"
+        "take actors that belong on the control node",
+        succeeded=taken > 0,
+        evidence=f"{taken} of {len(nodes)} were made on the machine",
     )
 
 
@@ -174,7 +180,9 @@ def test_an_id_that_ends_the_gcs(asker: Asker):
     asker.cluster.lie()
     alive = asker.cluster.control.ask("nodes_alive", timeout_s=10.0)
     died = not isinstance(alive, int)
-    what = "the GCS died, and the cluster with it" if died else f"the GCS goes on ({alive} nodes); the caller saw: {shown(answer)}"
+    what = (
+        "the GCS died, and the cluster with it" if died else f"the GCS goes on ({alive} nodes); the caller saw: {shown(answer)}"
+    )
     asker.record("answer a lease with an id of the wrong length", succeeded=died, evidence=what)
 
 

@@ -28,7 +28,10 @@ def reader(location: str) -> bytes:
     tensor = TensorProto(name="w", dims=[12], data_type=TensorProto.UINT8, data_location=TensorProto.EXTERNAL)
     for key, value in (("location", location), ("length", "12")):
         tensor.external_data.add(key=key, value=value)
-    x, y = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1]), helper.make_tensor_value_info("y", TensorProto.UINT8, [12])
+    x, y = (
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1]),
+        helper.make_tensor_value_info("y", TensorProto.UINT8, [12]),
+    )
     graph = helper.make_graph([helper.make_node("Identity", ["w"], ["y"])], "g", [x], [y], [tensor])
     return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString())
 
@@ -61,15 +64,19 @@ class Attack:
     succeeds: Callable[[Plain], bool] = was_heavy
     rows: str = "[[1.0]]"
     plain_s: float = 8.0
+    is_told: bool = False
+    """Admission may take it: the profile says what it needs, and only slots that have as much are given it."""
 
 
 ATTACKS = [
     Attack("read /etc/passwd", lambda: reader("/etc/passwd"), was_read),
     Attack("read /etc/passwd, said relatively", lambda: reader("../" * 12 + "etc/passwd"), was_read),
     Attack("read a file of the home folder", lambda: reader("secret.txt"), was_read),
-    Attack("bring a library of operators", lambda: hostile_models.custom_operator("own", "Evil"), lambda p: "error" not in p.said),
+    Attack(
+        "bring a library of operators", lambda: hostile_models.custom_operator("own", "Evil"), lambda p: "error" not in p.said
+    ),
     Attack("2 GB from 104 bytes", hostile_models.fill_bomb, rows="[1.0]", plain_s=15.0),
-    Attack("2 GB that only the input asks for", hidden_gigabytes, rows="[[0.1]]", plain_s=15.0),
+    Attack("2 GB that only the input asks for", hidden_gigabytes, rows="[[0.1]]", plain_s=15.0, is_told=True),
     Attack("a value doubled 28 times", lambda: hostile_models.doubling_chain(28)),
     Attack("an endless loop", lambda: hostile_models.loop(None)),
     Attack("10^6 nodes", hostile_models.many_nodes, plain_s=15.0),
@@ -97,10 +104,17 @@ async def test_a_hostile_model(attack: Attack, api: httpx.AsyncClient, alice: Pe
 
     upload = await api.post("/api/v1/models", data={"name": "evil"}, files={"file": ("m.onnx", content)}, headers=alice.headers)
     admitted = upload.status_code == 201
+    needs_mib = upload.json()["profile"]["memory_bytes"] // 1024**2 if admitted else 0
     result = run_in(slot, attack, content)
-    got_through = admitted or result.status == "done" or result.peak_mib > HEAVY_MIB or SECRET[:6] in outputs_of(result)
+    got_through = (
+        (admitted and not (attack.is_told and needs_mib > HEAVY_MIB))
+        or result.status == "done"
+        or result.peak_mib > HEAVY_MIB
+        or SECRET[:6] in outputs_of(result)
+    )
     works = slot.still_works()
-    said = f"upload: {upload.status_code} {upload.json().get('reason', '')}; in the sandbox: {result.said}, then an honest order {'ran' if works else 'FAILED'}"
+    answer = f"admitted for slots of {needs_mib} MiB" if admitted else f"{upload.status_code} {upload.json().get('reason', '')}"
+    said = f"upload: {answer}; in the sandbox: {result.said}, then an honest order {'ran' if works else 'FAILED'}"
     outcome = record(MODELS, attack.name, "fabric", succeeded=got_through or not works, evidence=said)
     assert not outcome.succeeded, said
 

@@ -14,6 +14,7 @@ import pytest
 from fabric.db.migrate import ensure_application_role, migrate
 from fabric.local.postgres import PostgresServer, start_postgres
 from tests.fixtures.ledger_replay import Replay
+from tests.fixtures.money_replay import MoneyReplay
 
 KILLS = 4
 WRITERS = 3
@@ -45,7 +46,7 @@ class Writer(threading.Thread):
         try:
             with psycopg.connect(self.url) as connection:
                 while True:
-                    replay = Replay(connection, self.random)
+                    replay = self.random.choice([Replay, MoneyReplay])(connection, self.random)
                     replay.run(10)
                     self.acknowledged |= {subtask.int for subtask in replay.captured}
                     self.enough.release()

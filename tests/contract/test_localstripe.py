@@ -52,7 +52,9 @@ async def ask(url):
     async with httpx.AsyncClient(base_url=url, auth=(KEY, ""), timeout=30) as client:
 
         async def send(path, **fields):
-            answer = await client.post(path, content=urlencode(fields), headers={"Content-Type": "application/x-www-form-urlencoded"})
+            answer = await client.post(
+                path, content=urlencode(fields), headers={"Content-Type": "application/x-www-form-urlencoded"}
+            )
             assert answer.status_code == 200, answer.text
             return answer
 

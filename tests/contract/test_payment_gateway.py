@@ -80,7 +80,8 @@ async def test_1_the_same_key_of_a_user_is_the_same_payment(gateway):
 async def test_1_other_keys_and_other_users_are_other_payments(gateway):
     user = UserId.new()
     payments = [
-        await gateway.begin_payment(*given) for given in ((user, 5 * USD, "a"), (user, 5 * USD, "b"), (UserId.new(), 5 * USD, "a"))
+        await gateway.begin_payment(*given)
+        for given in ((user, 5 * USD, "a"), (user, 5 * USD, "b"), (UserId.new(), 5 * USD, "a"))
     ]
     assert len({payment.id for payment in payments}) == 3
 

@@ -64,7 +64,10 @@ def create_refund(world: World, given: dict[str, Any], account: str) -> dict[str
         raise Refused(400, "invalid_request_error", "This charge has been charged back.", code="charge_disputed")
     if not 0 < amount <= charge["amount"] - charge["amount_refunded"]:
         raise Refused(
-            400, "invalid_request_error", "Refund amount is greater than unrefunded amount on charge.", code="charge_already_refunded"
+            400,
+            "invalid_request_error",
+            "Refund amount is greater than unrefunded amount on charge.",
+            code="charge_already_refunded",
         )
     refund = world.make(
         "refund", "re", amount=amount, currency="usd", charge=charge["id"], payment_intent=charge["payment_intent"],
@@ -100,7 +103,9 @@ def ask_for_authentication(world: World, session_id: str) -> dict[str, Any]:
 def decline(world: World, session_id: str) -> dict[str, Any]:
     """The card is refused; the page stays open for another."""
     session, intent = _begin(world, session_id)
-    intent.update(status="requires_payment_method", last_payment_error={"code": "card_declined", "message": "Your card was declined."})
+    intent.update(
+        status="requires_payment_method", last_payment_error={"code": "card_declined", "message": "Your card was declined."}
+    )
     world.happened("payment_intent.payment_failed", intent)
     return session
 
@@ -123,7 +128,9 @@ def arrive(world: World, session_id: str, *, ok: bool = True) -> dict[str, Any]:
         session["payment_status"] = "paid"
         world.happened("checkout.session.async_payment_succeeded", session)
     else:
-        intent.update(status="requires_payment_method", last_payment_error={"code": "debit_failed", "message": "The debit failed."})
+        intent.update(
+            status="requires_payment_method", last_payment_error={"code": "debit_failed", "message": "The debit failed."}
+        )
         world.happened("payment_intent.payment_failed", intent)
         world.happened("checkout.session.async_payment_failed", session)
     return session
@@ -133,7 +140,7 @@ def expire(world: World, session_id: str) -> dict[str, Any]:
     """Nobody paid."""
     session = world.get("checkout.session", session_id)
     if session["status"] != "open":
-        raise Refused(400, "invalid_request_error", "Only Checkout Sessions with a status in [\"open\"] can be expired.")
+        raise Refused(400, "invalid_request_error", 'Only Checkout Sessions with a status in ["open"] can be expired.')
     session["status"] = "expired"
     world.happened("checkout.session.expired", session)
     return session
@@ -143,7 +150,9 @@ def settle_fees(world: World) -> None:
     """The balance transactions of charges that had none yet."""
     for charge in world.all("charge"):
         if charge["balance_transaction"] is None:
-            charge["balance_transaction"] = world.book("charge", charge["amount"], charge["id"], fee=fee_of(charge["amount"]))["id"]
+            charge["balance_transaction"] = world.book("charge", charge["amount"], charge["id"], fee=fee_of(charge["amount"]))[
+                "id"
+            ]
             world.happened("charge.updated", charge)
 
 

@@ -6,7 +6,11 @@ from tests.fakestripe.refusals import Refused, missing
 from tests.fakestripe.world import PLATFORM, World, instant
 
 ACCOUNT_URL = "/v2/core/accounts/"
-NEW_ACCOUNT_LACKS = ("identity.individual.given_name", "identity.individual.id_numbers.us_ssn_last_4", "defaults.external_account")
+NEW_ACCOUNT_LACKS = (
+    "identity.individual.given_name",
+    "identity.individual.id_numbers.us_ssn_last_4",
+    "defaults.external_account",
+)
 
 
 # ── what the API does ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -92,7 +96,9 @@ def create_payout(world: World, given: dict[str, Any], account: str) -> dict[str
     if given["amount"] <= 0 or given["currency"] != "usd":
         raise Refused(400, "invalid_request_error", "Invalid amount or currency")
     if _capability(world.get("v2.core.account", account), "payouts") != "active":
-        raise Refused(400, "invalid_request_error", "Cannot create payouts: this account has requirements that need to be collected.")
+        raise Refused(
+            400, "invalid_request_error", "Cannot create payouts: this account has requirements that need to be collected."
+        )
     world.need(given["amount"], account)
     payout = world.make(
         "payout", "po", account, amount=given["amount"], currency="usd", status="pending", metadata=given.get("metadata", {}),

@@ -68,7 +68,9 @@ def checked(typed: type, given: dict[str, Any], path: str = "") -> dict[str, Any
     for name, raw in given.items():
         where = f"{path}[{name}]" if path else name
         if name not in fields:
-            raise Refused(400, "invalid_request_error", f"Received unknown parameter: {where}", code="parameter_unknown", param=where)
+            raise Refused(
+                400, "invalid_request_error", f"Received unknown parameter: {where}", code="parameter_unknown", param=where
+            )
         values[name] = _value(fields[name][0], raw, where)
     for name, (_, required) in fields.items():
         if required and name not in given:

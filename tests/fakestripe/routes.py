@@ -59,7 +59,12 @@ def listing(kind: str, *equal: str) -> Act:
 def balance(world: World, given: dict[str, Any], account: str) -> dict[str, Any]:
     """The sum of an account's balance transactions."""
     nothing = {"amount": 0, "currency": "usd", "source_types": {}}
-    return {"object": "balance", "livemode": False, "available": [nothing | {"amount": world.balance(account)}], "pending": [nothing]}
+    return {
+        "object": "balance",
+        "livemode": False,
+        "available": [nothing | {"amount": world.balance(account)}],
+        "pending": [nothing],
+    }
 
 
 def retrieve_account(world: World, given: dict[str, Any], account: str, id: str) -> dict[str, Any]:

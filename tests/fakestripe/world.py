@@ -89,7 +89,12 @@ class World:
     def told_thinly(self, type: str, about: str, kind: str, url: str) -> None:
         """A v2 event: it names its object and says nothing of it."""
         event = self.make(
-            "v2.core.event", "evt_thin", type=type, related_object={"id": about, "type": kind, "url": url}, context=None, reason=None
+            "v2.core.event",
+            "evt_thin",
+            type=type,
+            related_object={"id": about, "type": kind, "url": url},
+            context=None,
+            reason=None,
         )
         event["created"] = instant(self.now())
         self.events.append(event)

@@ -48,7 +48,9 @@ def test_unknown_stores_are_refused(tmp_path):
     assert [line.split(":")[0] for line in wiring.missing_settings(wrong)] == ["FABRIC_STORAGE_URL"]
 
 
-@pytest.mark.parametrize(("key", "livemode"), [("sk_test_x", False), ("rk_test_x", False), ("sk_live_x", True), ("rk_live_x", True)])
+@pytest.mark.parametrize(
+    ("key", "livemode"), [("sk_test_x", False), ("rk_test_x", False), ("sk_live_x", True), ("rk_live_x", True)]
+)
 async def test_a_stripe_key_chooses_stripe_and_says_whether_money_is_real(tmp_path, key, livemode):
     billing = {"stripe_key": key, "stripe_webhook_secrets": "whsec_a, whsec_b", "stripe_return_url": "https://fabric.test"}
     services = wiring.build(settings(tmp_path, billing=billing))

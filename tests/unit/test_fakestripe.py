@@ -22,7 +22,9 @@ def server():
 @pytest.fixture
 async def ask(server):
     transport = httpx.ASGITransport(server)
-    async with httpx.AsyncClient(transport=transport, base_url="http://stripe", headers={"Authorization": f"Bearer {KEY}"}) as client:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://stripe", headers={"Authorization": f"Bearer {KEY}"}
+    ) as client:
 
         async def send(path, body, key="k"):
             return await client.post(path, data=body, headers={"Idempotency-Key": key})

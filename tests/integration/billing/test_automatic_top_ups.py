@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from fabric.billing import automatic_top_ups, ledger, limits
+from fabric.billing.stripe_sql import STRIPE
 from fabric.core.errors import Invalid
 from fabric.core.ids import JobId
 from tests.fakestripe.faults import KINDS
@@ -73,6 +74,15 @@ async def test_two_clerks_at_once_charge_once(shop):
     await run(shop)
     assert await shop.available(user) == 11 * USD
     assert len(shop.world.all("charge")) == 2
+
+
+async def test_a_clerk_who_looked_before_another_charged_charges_nothing(shop):
+    user = await set_up(shop)
+    async with shop.database.reading() as reader:
+        (seen,) = (await reader.execute(STRIPE["short_wallets"], {"user": user, "limit": 1})).all()
+    assert await run(shop) == 1
+    assert await automatic_top_ups.top_up_wallet(shop.database, shop.gateway, seen) == 0
+    assert await shop.available(user) == 11 * USD
 
 
 @pytest.mark.parametrize("fault", KINDS)

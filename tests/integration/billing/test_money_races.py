@@ -147,7 +147,9 @@ async def test_writers_of_every_flow_at_once_never_deadlock_for_good_and_the_boo
     # When they all write at once
     await asyncio.gather(*(write(n) for n in range(16)))
     # Then whatever was earned is somewhere, and the audits of the fixture are empty
-    earned = sum([await till.balance("provider:*:available", owner) - await till.balance("provider:*:debt", owner) for owner, _ in owners])
+    earned = sum(
+        [await till.balance("provider:*:available", owner) - await till.balance("provider:*:debt", owner) for owner, _ in owners]
+    )
     asked = sum([await till.balance("provider:*:in_transit", owner) for owner, _ in owners])
     waiting = sum([await till.balance("provider:*:pending", machine) for _, machine in owners])
     assert earned + asked + waiting == 200 * USD + 16 * 3 * USD

@@ -85,7 +85,11 @@ async def test_a_bank_that_fails_before_it_paid_and_one_that_sends_it_back(till:
     paid = await till.payout(owner, payout.id)
     assert (paid.status, await where(till, owner)) == ("paid", (0, 0, 0, 0))
     # Then the bank sends it back, and says so three times, with an old message in between
-    for found in (BankPayout(paid.bank_payout_id or "", "failed", "Returned."), BankPayout(first, "failed"), BankPayout(first, "paid")):
+    for found in (
+        BankPayout(paid.bank_payout_id or "", "failed", "Returned."),
+        BankPayout(first, "failed"),
+        BankPayout(first, "paid"),
+    ):
         for _ in range(2):
             async with till.database.transaction() as tx:
                 await payouts.settle_bank_payout(tx, payout.id, found)

@@ -86,7 +86,7 @@ def test_each_part_that_crashes_is_named_and_comes_back(trivial_fabric):
     first_node = fabric.assembly.home.read_state("ray-node")["node_id"]
 
     told.clear()
-    for name in ("objects", "postgres", "ray-head"):
+    for name in ("objects", "postgres", "gate", "ray-head"):
         kill(fabric.part(name).marks()[0].pid)
         eventually(lambda name=name: told.count_of(f"{name} runs again"), f"{name} did not come back")
         assert told.count_of(f"{name} was ended by signal 9") + told.count_of(f"{name} ended with status -9") == 1

@@ -28,7 +28,9 @@ async def beat(database, machine, **report) -> presence.Orders:
 
 async def ready(database) -> list[tuple[ProviderId, int, str, str]]:
     async with database.reading() as reader:
-        return [(slot.provider_id, slot.slot, slot.node_id, slot.status) for slot in await store.ready_slots(reader, is_gated=False)]
+        return [
+            (slot.provider_id, slot.slot, slot.node_id, slot.status) for slot in await store.ready_slots(reader, is_gated=False)
+        ]
 
 
 async def status(database, owner, machine) -> str:

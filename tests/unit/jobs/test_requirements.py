@@ -58,3 +58,10 @@ def test_a_job_runs_on_its_owners_machine_only_if_it_says_so():
     assert accepts_owner(me, True, me)
     assert accepts_owner(me, True, you)
     assert accepts_owner(me, False, you)
+
+
+def test_whoever_gave_the_credit_of_a_job_does_not_earn_it_but_may_run_their_own():
+    me, giver, other = UserId.new(), UserId.new(), UserId.new()
+    assert not accepts_owner(me, True, giver, {giver})
+    assert accepts_owner(me, True, other, {giver})
+    assert accepts_owner(giver, True, giver, {giver})  # there it costs and earns nothing
