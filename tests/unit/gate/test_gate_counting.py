@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from fabric.core.ids import ProviderId
+from fabric.core.telemetry import configure_logging
 from fabric.gate import control, methods
 from fabric.gate.calls import Calls, CutOff
 from fabric.gate.config import GateConfig
@@ -17,6 +18,7 @@ def refuse(refusals, method=methods.KV_GET, reason="key", provider="prv_1", peer
 
 
 def test_each_refusal_is_counted_and_the_same_again_is_logged_once(capsys):
+    configure_logging("info")
     refusals = Refusals()
     for _ in range(500):
         refuse(refusals)
