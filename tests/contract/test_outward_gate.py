@@ -46,6 +46,14 @@ def test_plain_ray_files_an_object_under_whatever_id_a_machine_claims_but_the_gu
     assert not canary.exists()
 
 
+def test_plain_ray_unpickles_what_is_said_about_tensors_elsewhere_even_behind_the_guard(unchecked, tmp_path):
+    canary = tmp_path / "canary"
+    unchecked.lie("push_transport", **pickled(unchecked, canary))
+    unchecked.send("echo:hello")
+    unchecked.send("echo:again")
+    assert canary.exists()  # so only the gate's look at replies keeps it out: below
+
+
 def test_the_gate_passes_on_no_object_but_the_one_that_was_asked_for(checked, tmp_path):
     canary, (awaited,) = tmp_path / "canary", checked.control.ask("await_trusted").values()
     checked.lie("push_foreign_object", object_ids=[awaited], **pickled(checked, canary))
@@ -72,6 +80,7 @@ def test_plain_ray_ends_a_control_process_that_is_answered_with_nonsense(lying_u
         ("push_nothing", "0 objects for one call"),
         ("push_claimed", "an answer that refers to 10737418240 bytes elsewhere"),
         ("push_pickle", "an answer that is not raw bytes of a permitted size"),
+        ("push_transport", "an answer that refers to 8 bytes elsewhere"),
         ("push_garbage", "a reply that cannot be read"),
     ],
 )
