@@ -224,6 +224,13 @@ def _enter(order: dict[str, Any]) -> None:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for "this node is loopback only"
 
 
+def undetected() -> dict[str, float]:
+    """Have Ray look for no accelerator by itself: what it found would be registered beside the grant, and the gate refuse the node."""
+    from ray._private.accelerators import get_all_accelerator_resource_names
+
+    return dict.fromkeys(get_all_accelerator_resource_names() - {"GPU"}, 0)  # of GPUs `num_gpus` says the same
+
+
 def _start(order: dict[str, Any], tell: Callable[[str, str], None]) -> Any:
     from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
     from ray._private.node import Node
@@ -235,8 +242,9 @@ def _start(order: dict[str, Any], tell: Callable[[str, str], None]) -> Any:
         granted = {}
     ports = dict.fromkeys(PORT_OPTIONS, 0) | {"worker_min": None, "worker_max": None} | granted
     ensure_token_if_auth_enabled(None, create_token_if_missing=False)
+    resources = {**undetected(), **order["resources"]}
     parameters = RayParams(
-        gcs_address=order["address"], node_ip_address=order["node_ip"], num_cpus=0, num_gpus=0, resources=order["resources"],
+        gcs_address=order["address"], node_ip_address=order["node_ip"], num_cpus=0, num_gpus=0, resources=resources,
         labels=order["labels"], object_store_memory=OBJECT_STORE_BYTES, temp_dir=order["temp_dir"], include_log_monitor=False,
         **{PORT_OPTIONS[name]: port for name, port in ports.items() if name in PORT_OPTIONS},
     )  # fmt: skip

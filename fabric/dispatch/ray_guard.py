@@ -5,15 +5,21 @@ know which actors are strangers': the reply to a call may carry objects under an
 so a stranger's pickle can stand where a trusted actor's answer is awaited. Hence all results are distrusted, whoever was asked.
 What has no object id is not a result but an argument of a call to this very process, which only the control node can make.
 
-It relies on a private method of Ray: Ray is pinned exactly, and tests/contract/test_fleet.py proves that the seam still holds.
+A reply may also carry, beside its value, what Ray's direct transport of tensors has to say, and Ray's compiled half unpickles that
+before anybody asks for the value. No answer of ours has tensors elsewhere, so it is dropped unread.
+
+It relies on private parts of Ray: Ray is pinned exactly, tests/contract/test_fleet.py and test_outward_gate.py prove that the seams
+still hold, and docs/decisions/0010-what-is-unpickled.md says what else is unpickled where, and why that is harmless.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+import ray._raylet
 from ray._private import ray_constants
 from ray._private.serialization import SerializationContext
 from ray.core.generated.common_pb2 import ErrorType
+from ray.experimental.rdt.rdt_manager import RDTManager
 
 from fabric.actors.messages import RECEIPT_BYTES_MAX
 
@@ -35,8 +41,34 @@ class Lost:
     reason: str
 
 
+class _WritesOnly:
+    """Ray's pickle, as its compiled half sees it from now on: writes as ever, reads nothing."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+    @staticmethod
+    def loads(*_: Any, **__: Any) -> tuple[()]:
+        """What was read. An exception here would end the process: the caller is C++. For a list of exceptions worth a retry, none."""
+        return ()
+
+
 def install() -> None:
-    """Put the guard in front of Ray's deserialiser, once for the process. It cannot be taken away again."""
+    """Put the guard in front of Ray's deserialisers, once for the process. It cannot be taken away again."""
+    _guard_results()
+    if not isinstance(ray._raylet.ray_pickle, _WritesOnly):
+        ray._raylet.ray_pickle = _WritesOnly(ray._raylet.ray_pickle)
+        RDTManager.set_tensor_transport_metadata_and_trigger_queued_operations = _keep_nothing
+
+
+def _keep_nothing(*_: Any) -> None:
+    """In place of what would remember each of a machine's words about tensors for ever."""
+
+
+def _guard_results() -> None:
     original = SerializationContext._deserialize_object
     if getattr(original, _MARK, False):
         return

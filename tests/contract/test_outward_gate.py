@@ -46,12 +46,25 @@ def test_plain_ray_files_an_object_under_whatever_id_a_machine_claims_but_the_gu
     assert not canary.exists()
 
 
-def test_plain_ray_unpickles_what_is_said_about_tensors_elsewhere_even_behind_the_guard(unchecked, tmp_path):
-    canary = tmp_path / "canary"
+def test_plain_ray_unpickles_what_is_said_about_tensors_elsewhere(lying_unchecked, tmp_path):
+    canary, plain = tmp_path / "canary", lying_unchecked
+    plain.lie()
+    plain.new_control()  # which has no guard yet
+    plain.lie("push_transport", **pickled(plain, canary))
+    assert plain.plain("echo:hello") == repr(b"hello")
+    plain.plain("echo:again")
+    assert canary.exists()
+
+
+def test_the_guard_alone_drops_it_unread(lying_unchecked, tmp_path):
+    canary, unchecked = tmp_path / "canary", lying_unchecked
+    unchecked.lie()
+    unchecked.new_control()
+    assert unchecked.connect() == "connected"
     unchecked.lie("push_transport", **pickled(unchecked, canary))
-    unchecked.send("echo:hello")
-    unchecked.send("echo:again")
-    assert canary.exists()  # so only the gate's look at replies keeps it out: below
+    assert [unchecked.send(f"echo:{n}") for n in range(3)] == ["0", "1", "2"]
+    assert unchecked.control.ask("kept_about_tensors") == 0
+    assert not canary.exists()
 
 
 def test_the_gate_passes_on_no_object_but_the_one_that_was_asked_for(checked, tmp_path):
