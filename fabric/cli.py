@@ -79,6 +79,9 @@ def up(
     gate: Annotated[
         bool | None, typer.Option(help="Providers reach Ray through the gate only; FABRIC_RAY_GATE, default yes.")
     ] = None,
+    gate_host: Annotated[
+        str | None, typer.Option(help="Where the gate listens for machines elsewhere, a tunnel's address; default: as --host.")
+    ] = None,
     trust_providers: Annotated[bool, typer.Option(help="Beyond loopback without the gate: I trust every machine.")] = False,
     tls: Annotated[str | None, typer.Option(help="`self-signed`: make a certificate, for a first try.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="The certificate with its chain (PEM).", envvar="FABRIC_TLS_CERT")] = None,
@@ -89,8 +92,8 @@ def up(
     """Start a whole fabric on this machine and keep it until Ctrl-C."""
     module = server_module("fabric.local.keep")
     started = module.keep_fabric(
-        host=host, port=port, providers=providers, gate=gate, trust_providers=trust_providers, tls=tls, tls_cert=tls_cert, tls_key=tls_key,
-        name=name, allow_plaintext=allow_plaintext,
+        host=host, port=port, providers=providers, gate=gate, gate_host=gate_host, trust_providers=trust_providers,
+        tls=tls, tls_cert=tls_cert, tls_key=tls_key, name=name, allow_plaintext=allow_plaintext,
     )  # fmt: skip
     raise typer.Exit(started)
 

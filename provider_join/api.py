@@ -39,6 +39,14 @@ class ControlPlane:
             base_url=f"{url}/api/v1/providers", timeout=TIMEOUT_S, trust_env=not is_local, verify=self._context
         )
 
+    def check_way(self, address: str) -> None:
+        """See that what Ray says on the way to `address` goes encrypted.
+
+        Raises:
+            Stop: it would not, and nobody said that it need not.
+        """
+        self._trust.check_way(address)
+
     def share_trust(self, home: Home) -> None:
         """Let the Ray node accept the certificates that this connection accepts; call once the fabric has answered."""
         keep_for_node(home, self._trust, self._context)

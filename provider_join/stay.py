@@ -17,6 +17,7 @@ import psutil
 
 from provider_join.api import ControlPlane, Refused, Unreachable
 from provider_join.config import EXIT_REFUSED, Credential, Home, Stop
+from provider_join.gate import address_for
 from provider_join.ray_node import Message, RayNode
 
 BACK_OFF_S = 1.0
@@ -144,6 +145,7 @@ class Stay:
     # ── the node ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start_node(self) -> None:
+        self._control.check_way(address_for(self._control.url, self._session["ray"]))
         self._node = RayNode(self._control.url, self._me.credential, self._session, self._home, self._inbox)
         self._node_since = time.monotonic()
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import certifi
 
 from provider_join.config import Home, Options, Stop
+from provider_join.tunnel import plain_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,20 @@ class Trust:
         raise Stop(
             f"{url} is not encrypted: this machine's token and credential would cross the network in clear. Use https://, or say "
             "with --allow-plaintext (FABRIC_ALLOW_PLAINTEXT=1) that the network is encrypted already.", 2,
+        )  # fmt: skip
+
+    def check_way(self, address: str) -> None:
+        """Neither this machine's key nor the cluster's token crosses a network in clear.
+
+        Raises:
+            Stop: they would, on the way to the gate (or to Ray, where there is none) at `address`.
+        """
+        if self.allow_plaintext or (way := plain_way(address)) is None:
+            return
+        raise Stop(
+            f"The fabric's gate at {address} is reached over {way}. What Ray says there is not encrypted: the cluster's token, this "
+            "machine's key for the gate, small inputs and results would cross the network in clear, for others to read and to use. Reach "
+            "the fabric through WireGuard, or say with --allow-plaintext (FABRIC_ALLOW_PLAINTEXT=1) that the network is encrypted already.", 2,
         )  # fmt: skip
 
     def verification(self) -> ssl.SSLContext:

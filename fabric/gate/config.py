@@ -42,6 +42,8 @@ class GateConfig:
     """Listened on at 127.64.0.1 … 127.64.0.32, and at `host`."""
     host: str | None = None
     """The outer address; None: machines of this host only."""
+    allow_plaintext: bool = False
+    """Whether `host` may be an address of a plain interface: nothing that passes the gate is encrypted by it."""
     local_node_ip: str = "127.0.0.1"
     """What a machine of this host must register as its node's address."""
     outward_port: int | None = None

@@ -23,6 +23,7 @@ from fabric.gate.gcs import Gcs, TokenFile
 from fabric.gate.haproxy import CHECK_SOCKET, Edge
 from fabric.gate.outward import Outward
 from fabric.gate.refusals import Refusals
+from fabric.gate.tunnels import interfaces, plain_way
 from fabric.gate.watch import Watch
 
 DATABASE_WAIT_S = 0.5
@@ -134,6 +135,11 @@ def main(config_path: str) -> int:
     configure_logging(settings.log_level)
     if settings.database.app_url is None:
         print("The gate needs FABRIC_DATABASE_APP_URL, or FABRIC_HOME with its run/fabric.env.", file=sys.stderr)
+        return 2
+    way = plain_way(config.host, interfaces()) if config.host and not config.allow_plaintext else None
+    if way is not None:
+        print(f"The gate would listen at {way}, and nothing that passes it is encrypted by it. Give it a tunnel's address as `host`, "
+              "or say `allow_plaintext` in its configuration.", file=sys.stderr)  # fmt: skip
         return 2
     folder = Path(config.folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

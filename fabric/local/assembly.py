@@ -91,9 +91,9 @@ class Assembly:
     @property
     def gate_address(self) -> str | None:
         """Where machines elsewhere find the gate; None: there are none, or no gate."""
-        if not self.addresses.is_gated or self.addresses.is_loopback:
+        if (host := self.addresses.gate_advertised) is None:
             return None
-        return self.settings.ray.gate_address or host_and_port(self.addresses.advertised, self.ports.gate)
+        return self.settings.ray.gate_address or host_and_port(host, self.ports.gate)
 
     # ── environments ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -195,7 +195,7 @@ class Assembly:
         config = GateConfig(
             gcs_address=self.gcs_address, token_file=str(self.home.secrets / "ray.token"), folder=str(self.temp_dir / "g"),
             control_socket=str(self.home.run / "gate.sock"), port=ports.gate,
-            host=None if self.addresses.is_loopback else self.addresses.host,
+            host=self.addresses.gate_host, allow_plaintext=True,  # looked at before anything was started
             outward_port=ports.outward if self.gate_address else None, reserved_ports=tuple(ports.all()),
         )  # fmt: skip
         environment = scrubbed_environment({"FABRIC_HOME": str(self.home.path), RUN_VARIABLE: self.run_id})

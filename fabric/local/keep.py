@@ -21,6 +21,7 @@ def keep_fabric(
     port: int = 0,
     providers: int = 2,
     gate: bool | None = None,
+    gate_host: str | None = None,
     trust_providers: bool = False,
     tls: str | None = None,
     tls_cert: Path | None = None,
@@ -46,7 +47,8 @@ def keep_fabric(
     fabric = None
     try:
         fabric = LocalFabric(
-            home=home, host=host, port=port, providers=providers, gate=gate, trust_providers=trust_providers,
+            home=home, host=host, port=port, providers=providers, gate=gate, gate_host=gate_host,
+            trust_providers=trust_providers,
             tls=choose_tls(tls, tls_cert, tls_key), name=name, allow_plaintext=allow_plaintext, tell=tell,
         )  # fmt: skip
         started_s = time.monotonic()

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from fabric.core.settings import default_home, load_settings
-from fabric.local import orphans
-from fabric.local.addresses import Addresses, check_encryption, check_machine_count, check_store_encryption, choose_addresses
+from fabric.gate.tunnels import interfaces
+from fabric.local import addresses, orphans
+from fabric.local.addresses import Addresses, choose_addresses
 from fabric.local.assembly import Assembly
 from fabric.local.bootstrap import Credentials, bootstrap, last_heartbeats
 from fabric.local.control_parts import PostgresPart, RayHeadPart, ServePart
@@ -50,6 +51,7 @@ class LocalFabric:
         providers: int = 2,
         trust_providers: bool = False,
         gate: bool | None = None,
+        gate_host: str | None = None,
         tls: TlsChoice | None = None,
         name: str | None = None,
         allow_plaintext: bool = False,
@@ -65,20 +67,24 @@ class LocalFabric:
             providers: Provider nodes joined on this machine.
             trust_providers: Needed beyond loopback without the gate.
             gate: Whether providers reach Ray through the gate only; None: as FABRIC_RAY_GATE says, else yes.
+            gate_host: Where the gate listens for machines elsewhere, a tunnel's address; None: beside the endpoint.
             tls: The certificate; None: plain HTTP.
             name: Under which name others reach the endpoint; default: one that the certificate is for.
-            allow_plaintext: Needed beyond loopback without a certificate.
+            allow_plaintext: Needed beyond loopback without a certificate, and for a gate beyond loopback that is in no tunnel.
             tell: Gets one line for each step, crash and return.
             application: Another Serve application; then there are neither users nor machines.
 
         Raises:
-            Invalid: `host` is beyond loopback with neither the gate nor trust in joining machines, or without a certificate.
+            Invalid: beyond loopback with neither gate nor trust in machines, without a certificate, or with a gate in no tunnel.
         """
         self.home = Home((home or default_home()).absolute())
         is_gated = load_settings(home=self.home.path / "none").ray.gate if gate is None else gate
-        self.addresses: Addresses = choose_addresses(host, trust_providers=trust_providers, is_gated=is_gated)
-        check_machine_count(providers, is_gated=is_gated)
-        check_encryption(self.addresses, is_encrypted=tls is not None, allow_plaintext=allow_plaintext)
+        self.addresses: Addresses = choose_addresses(
+            host, trust_providers=trust_providers, is_gated=is_gated, gate_host=gate_host
+        )
+        addresses.check_machine_count(providers, is_gated=is_gated)
+        addresses.check_encryption(self.addresses, is_encrypted=tls is not None, allow_plaintext=allow_plaintext)
+        addresses.check_machines_encryption(self.addresses, interfaces(), allow_plaintext=allow_plaintext)
         self._tls, self._name, self._allow_plaintext = tls, name, allow_plaintext
         self._port, self._provider_count, self._application = port, providers, application
         self._tell = tell or (lambda _: None)
@@ -124,11 +130,10 @@ class LocalFabric:
     @property
     def join_command(self) -> str:
         """What the owner of one more machine types."""
-        trust = ""
-        if (tls := self.assembly.tls) is None:
-            trust = "" if self.addresses.is_loopback else "--allow-plaintext "
-        elif tls.certificate.is_self_signed:
-            trust = f"--fingerprint {tls.certificate.fingerprint} "
+        is_clear = not self.addresses.is_loopback and (self._tls is None or addresses.machines_way(self.addresses, interfaces()))
+        trust = "--allow-plaintext " if is_clear else ""
+        if (tls := self.assembly.tls) is not None and tls.certificate.is_self_signed:
+            trust += f"--fingerprint {tls.certificate.fingerprint} "
         return f"provider-join --url {self.url} {trust}--token {self.credentials.join_token}"
 
     @property
@@ -244,7 +249,7 @@ class LocalFabric:
             self._tell(f"ended {count} processes of {name} that an earlier, killed run had left")
         self.home.environment_file.unlink(missing_ok=True)  # settings come from the environment; the file is our output
         settings = load_settings(home=self.home.path)
-        check_store_encryption(settings.storage, allow_plaintext=self._allow_plaintext)
+        addresses.check_store_encryption(settings.storage, allow_plaintext=self._allow_plaintext)
         host, advertised = self.addresses.host, self.addresses.advertised
         tls = prepare_tls(self._tls, self.home, host=host, advertised=advertised, name=self._name) if self._tls else None
         shutil.rmtree(self.home.gcs, ignore_errors=True)

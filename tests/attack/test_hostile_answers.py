@@ -35,7 +35,8 @@ class Asker:
         self.cluster = cluster
         self.is_plain = not cluster.is_checked
         cluster.lie()
-        cluster.new_control()
+        if cluster.is_spent:
+            cluster.new_control()
         if not self.is_plain:
             assert cluster.connect() == "connected"
         self.honest = self.ask("echo:hello")
@@ -118,7 +119,7 @@ def test_nonsense_in_an_answer(asker: Asker, attack: str, lie: str):
 def test_an_answer_that_is_claimed_to_be_10_gb(asker: Asker):
     asker.cluster.lie("push_claimed", bytes=10 * 10**9)
     began = time.monotonic()
-    answer = asker.ask("echo:hello", timeout_s=20.0)
+    answer = asker.ask("echo:hello", timeout_s=4.0)
     waited = isinstance(answer, dict) and answer.get("error") == "TimeoutError"
     asker.record(
         "claim an answer of 10 GB that lies elsewhere", succeeded=waited,
@@ -126,19 +127,20 @@ def test_an_answer_that_is_claimed_to_be_10_gb(asker: Asker):
     )  # fmt: skip
 
 
-def test_an_answer_that_is_500_mb(asker: Asker):
+def test_an_answer_that_is_200_mb(asker: Asker):
     before_mib = asker.cluster.control.ask("peak_mib")
-    asker.cluster.lie("push_large", bytes=500_000_000)
+    asker.cluster.lie("push_large", bytes=200_000_000)
     answer = asker.ask("echo:hello")
     grown = asker.cluster.control.ask("peak_mib") - before_mib
-    asker.record("answer with 500 MB", succeeded=grown > 100, evidence=f"the process grew by {grown} MiB; {shown(answer)[:60]}")
+    asker.record("answer with 200 MB", succeeded=grown > 100, evidence=f"the process grew by {grown} MiB; {shown(answer)[:60]}")
 
 
 def _lease(asker: Asker) -> Any:
-    """Have a new actor placed on the machine."""
+    """Have a new actor placed on the machine. Whatever comes of it, the process that asked is no good for another question."""
+    asker.cluster.is_spent = True
     if asker.is_plain:
         asker.cluster.control.ask("forget_plain")
-        return asker.ask("where", timeout_s=15.0)
+        return asker.ask("where", timeout_s=6.0)
     return asker.cluster.connect()
 
 
@@ -154,6 +156,7 @@ def test_a_lease_that_names_a_process_of_the_control_node(asker: Asker):
 
 
 def test_a_lease_that_sends_to_another_raylet(asker: Asker):
+    asker.cluster.is_spent = True
     asker.cluster.lie("lease_spills", address=asker.cluster.control.ask("raylet"))
     placed = asker.cluster.control.ask("place_unpinned", node_id=asker.cluster.node_id)
     elsewhere = placed == asker.cluster.control.ask("itself")["node_id"]
@@ -164,6 +167,7 @@ def test_a_lease_that_sends_to_another_raylet(asker: Asker):
 
 
 def test_an_actor_of_the_control_side_is_taken(asker: Asker):
+    asker.cluster.is_spent = True
     asker.cluster.lie("lease_takes")
     nodes = asker.cluster.control.ask("place_elsewhere", count=12)
     taken = nodes.count(asker.cluster.node_id)
@@ -174,18 +178,6 @@ def test_an_actor_of_the_control_side_is_taken(asker: Asker):
     )
 
 
-def test_an_id_that_ends_the_gcs(asker: Asker):
-    asker.cluster.lie("lease_short_id")
-    answer = _lease(asker)
-    asker.cluster.lie()
-    alive = asker.cluster.control.ask("nodes_alive", timeout_s=10.0)
-    died = not isinstance(alive, int)
-    what = (
-        "the GCS died, and the cluster with it" if died else f"the GCS goes on ({alive} nodes); the caller saw: {shown(answer)}"
-    )
-    asker.record("answer a lease with an id of the wrong length", succeeded=died, evidence=what)
-
-
 @pytest.mark.parametrize("cluster", ["plain"], indirect=True)
 @pytest.mark.parametrize(("attack", "answered"), list(BELIEVED.items()))
 def test_what_plain_ray_cannot_know(asker: Asker, attack: str, answered: str):
@@ -193,3 +185,15 @@ def test_what_plain_ray_cannot_know(asker: Asker, attack: str, answered: str):
     answer = asker.ask(f"echo:{answered}")
     came = answer == repr(answered.encode())
     asker.record(attack, succeeded=came, evidence=f"ray.get returned it as it was sent: {shown(answer)}")
+
+
+def test_an_id_that_ends_the_gcs(asker: Asker):  # the last one: plainly nothing is left of the cluster
+    asker.cluster.lie("lease_short_id")
+    answer = _lease(asker)
+    asker.cluster.lie()
+    alive = asker.cluster.control.ask("nodes_alive", timeout_s=4.0)
+    died = not isinstance(alive, int)
+    what = (
+        "the GCS died, and the cluster with it" if died else f"the GCS goes on ({alive} nodes); the caller saw: {shown(answer)}"
+    )
+    asker.record("answer a lease with an id of the wrong length", succeeded=died, evidence=what)

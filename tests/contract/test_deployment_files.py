@@ -61,7 +61,9 @@ def test_the_gate_stands_before_the_head_with_the_settings_of_a_local_fabric(clu
     head = cluster["head_start_ray_commands"][-1]
     assert config.gcs_address == "192.0.2.10:6379"
     assert "--port=6379" in head
-    assert config.host == "0.0.0.0"
+    assert config.host is not None
+    assert not config.allow_plaintext
+    assert f"FABRIC_RAY_GATE_ADDRESS={config.host}:{config.port}" in (ROOT / "cluster.yaml").read_text()
     assert Path(config.token_file).resolve() == tmp_path / "home/.fabric/token"
     assert config.outward_port is not None
     for name, value in proxy_environment(config.outward_port).items():

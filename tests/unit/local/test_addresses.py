@@ -39,3 +39,17 @@ def test_machines_are_never_told_to_reach_every_interface():
 def test_an_ipv6_address_and_a_port_are_told_apart():
     assert host_and_port("fd00::2", 6380) == "[fd00::2]:6380"
     assert host_and_port("192.0.2.7", 6380) == "192.0.2.7:6380"
+
+
+def test_the_gate_listens_beside_the_endpoint_unless_it_is_given_a_place_of_its_own():
+    assert choose_addresses("127.0.0.1", trust_providers=False).gate_host is None
+    assert choose_addresses("192.0.2.7", trust_providers=False).gate_host == "192.0.2.7"
+    assert choose_addresses("192.0.2.7", trust_providers=False, gate_host="127.0.0.1").gate_advertised is None
+    both = choose_addresses("0.0.0.0", trust_providers=False, gate_host="10.88.0.1")
+    assert (both.host, both.gate_advertised) == ("0.0.0.0", "10.88.0.1")
+    assert choose_addresses("192.0.2.7", trust_providers=True, is_gated=False).gate_host is None
+
+
+def test_a_gate_for_machines_that_cannot_reach_the_endpoint_is_refused():
+    with pytest.raises(Invalid, match="must reach the endpoint too"):
+        choose_addresses("127.0.0.1", trust_providers=False, gate_host="10.88.0.1")

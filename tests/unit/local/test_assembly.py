@@ -106,3 +106,15 @@ def test_the_gate_keeps_every_port_of_the_control_node_for_itself(assembly):
     assert set(assembly.ports.all()) <= set(gate.config.reserved_ports)
     assert gate.config.host is None
     assert gate.config.gcs_address == assembly.gcs_address
+
+
+def test_machines_are_told_of_the_gate_where_it_listens_and_nowhere_else(assembly):
+    apart = replace(assembly, addresses=choose_addresses("192.0.2.7", trust_providers=False, gate_host="10.88.0.1"))
+    assert apart.gate_address == f"10.88.0.1:{assembly.ports.gate}"
+    assert apart.url.startswith("http://192.0.2.7:")
+    gate = apart.gate()
+    assert gate is not None
+    assert gate.config.host == "10.88.0.1"
+    here = replace(assembly, addresses=choose_addresses("192.0.2.7", trust_providers=False, gate_host="127.0.0.1"))
+    assert here.gate_address is None
+    assert here.gate().config.host is None  # type: ignore[union-attr]

@@ -30,7 +30,9 @@ def resolve(tmp_path: Path) -> Any:
 
     def run(whose: str) -> dict[str, Any]:
         command = [sys.executable, "-c", RESOLVE, whose]
-        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True, timeout=60
+        )
         return dict(json.loads(done.stdout.splitlines()[-1]))
 
     return run
