@@ -9,7 +9,7 @@ import platform
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
@@ -21,7 +21,10 @@ from rich.table import Table
 from fabric.core import clock
 from fabric.core.errors import FabricError
 from fabric.core.settings import Settings, default_home, load_settings
+from fabric.gate.config import GateConfig
+from fabric.gate.tunnels import Interface, interfaces, plain_way
 from fabric.local import orphans
+from fabric.local.addresses import is_loopback
 from fabric.local.gate_proof import prove
 from fabric.local.home import Home, is_running
 from fabric.local.listeners import Listener, find_listeners, knock_at_all
@@ -182,7 +185,8 @@ async def _services(settings: Settings) -> list[Record]:
 
 
 def boundary(home: Home, settings: Settings) -> Iterator[Record]:
-    """Whether what joined machines must not do is refused: it is tried."""
+    """Whether what joined machines must not do is refused: it is tried. And whether others could listen to what they say."""
+    yield examine_way(home, settings, interfaces())
     if not settings.ray.gate:
         yield Record(
             "gate", "warn", "off: machines reach the cluster itself and can run code here", "the gate, or trust in every machine",
@@ -193,11 +197,30 @@ def boundary(home: Home, settings: Settings) -> Iterator[Record]:
     try:
         for number, proof in enumerate(prove(home, token, settings.ray.gate_address)):
             yield Record(
-                f"gate:{number}", "ok" if proof.holds else "fail", f"at {proof.address}: {proof.said}", "PERMISSION_DENIED",
+                f"gate:{number}", "ok" if proof.holds else "fail", f"at {proof.address}: {proof.said}", proof.needed,
                 "" if proof.holds else f"stop the fabric; see {home.logs / 'gate.log'}",
             )  # fmt: skip
     except (OSError, KeyError, ValueError) as error:
         yield Record("gate", "fail", f"the gate does not answer: {error}", "a gate that refuses", f"see {home.logs / 'gate.log'}")
+
+
+def examine_way(home: Home, settings: Settings, known: Sequence[Interface]) -> Record:
+    """Over what network machines elsewhere speak with Ray, which encrypts nothing itself."""
+    needed = "loopback, or a tunnel such as WireGuard"
+    try:
+        host = (
+            GateConfig.read(home.run / "gate.json").host if settings.ray.gate else (settings.ray.address or "").rpartition(":")[0]
+        )
+    except (OSError, ValueError, KeyError) as error:
+        return Record("clear-text", "fail", f"what the gate was told cannot be read: {error}", needed, f"see {home.run}")
+    if not host or is_loopback(host):
+        return Record("clear-text", "ok", "machines of this host only: nothing crosses a network", needed)
+    if (way := plain_way(host, known)) is None:
+        return Record("clear-text", "ok", f"machines come by {host}", needed)
+    return Record(
+        "clear-text", "warn", f"machines come by {way}: token, keys, small inputs and results cross it in clear", needed,
+        "start with --gate-host and an address of a tunnel, unless that network is encrypted all the same",
+    )  # fmt: skip
 
 
 def exposure(home: Home, settings: Settings) -> Iterator[Record]:

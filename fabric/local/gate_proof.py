@@ -42,6 +42,7 @@ class Proof:
     address: str
     holds: bool
     said: str
+    needed: str = "PERMISSION_DENIED"
 
 
 class Caller:
@@ -139,7 +140,7 @@ def _prove_attempts_are_good(gcs: Caller) -> Proof:
     said = gcs.call(GET_NEXT_JOB_ID)
     holds = isinstance(said, bytes)
     found = "the GCS itself does what the gate refuses" if holds else f"the GCS itself says {said.name}, so nothing is proved"  # type: ignore[union-attr]
-    return Proof("a control process", gcs.address, holds, found)
+    return Proof("a control process", gcs.address, holds, found, "an answer, else the refusals prove nothing")
 
 
 def _cluster_id(said: bytes | grpc.StatusCode) -> str:

@@ -20,6 +20,12 @@ TITLE_LENGTH = 48
 HTTP_PATHS = ("/", "/metrics", "/stats")  # HAProxy's own pages are among them
 REFUSALS = frozenset({400, 401, 403, 404, 405, 503})
 
+CLOSED = {
+    grpc.StatusCode.UNAUTHENTICATED: "without the token",
+    grpc.StatusCode.PERMISSION_DENIED: "to a machine that never entered",
+}
+"""How Ray's servers and the gate turn a stranger away."""
+
 # One harmless method of each of Ray's services: a server that checks tokens answers UNAUTHENTICATED before it looks further.
 GRPC_METHODS = (
     "/ray.rpc.NodeInfoGcsService/CheckAlive",
@@ -59,8 +65,9 @@ class Listener:
     @property
     def dial(self) -> str:
         """host:port at which this machine reaches it."""
-        host = "127.0.0.1" if self.exposure in {"all interfaces", "loopback"} else self.exposure
-        return f"{host}:{self.port}"
+        if self.exposure == "all interfaces":
+            return f"127.0.0.1:{self.port}"
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -126,11 +133,12 @@ def _knock_in_grpc(listener: Listener) -> Knock:
                 channel.unary_unary(method)(b"", timeout=KNOCK_TIMEOUT_S)
             except grpc.RpcError as error:
                 statuses.append(error.code())
-                if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED}:
+                if error.code() in {grpc.StatusCode.UNAVAILABLE, *CLOSED}:
                     break
             else:
                 return Knock(False, f"gRPC answers {method} to anybody")
-    if grpc.StatusCode.UNAUTHENTICATED in statuses:
-        return Knock(True, "gRPC UNAUTHENTICATED without the token")
+    for status in statuses:
+        if status in CLOSED:
+            return Knock(True, f"gRPC {status.name} {CLOSED[status]}")
     names = ", ".join(sorted({status.name for status in statuses}))
     return Knock(False, f"unknown protocol ({names})")

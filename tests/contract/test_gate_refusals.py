@@ -10,7 +10,7 @@ from ray.core.generated import gcs_service_pb2 as gcs
 
 from fabric.gate import methods
 from fabric.gate.config import LOOPBACK_NUMBERS, loopback_host
-from fabric.gate.haproxy import CONNECTIONS_PER_PEER_MAX
+from fabric.gate.haproxy import CONNECTIONS_PER_PEER_MAX, REQUESTS_PER_10_S_MAX, STREAMS_PER_CONNECTION_MAX
 from tests.fixtures.boundary import ATTACKER_NODE, Boundary
 from tests.fixtures.gate import eventually, until
 
@@ -263,6 +263,28 @@ def test_a_machine_with_too_many_connections_is_turned_away_and_no_other_notices
     finally:
         for connection in opened:
             connection.close()
+
+
+async def test_a_machine_that_calls_too_often_is_refused_and_no_other_notices(boundary):
+    place = f"{loopback_host(LOOPBACK_NUMBERS[-2])}:{boundary.gate.config.port}"  # from which no other test calls
+    codes: dict[str, int] = {}
+
+    async def call_again_and_again(channel) -> None:
+        ask = channel.unary_unary(methods.GET_CLUSTER_ID)
+        while "UNAVAILABLE" not in codes and sum(codes.values()) < 20 * REQUESTS_PER_10_S_MAX:
+            try:
+                await ask(b"")
+            except grpc.RpcError as error:
+                codes[error.code().name] = codes.get(error.code().name, 0) + 1
+
+    async with grpc.aio.insecure_channel(place) as channel:
+        await asyncio.gather(*(call_again_and_again(channel) for _ in range(STREAMS_PER_CONNECTION_MAX)))
+    # So many were answered, as the calls of a machine that never entered are; then it was too many, whatever they were
+    assert codes["PERMISSION_DENIED"] >= REQUESTS_PER_10_S_MAX - STREAMS_PER_CONNECTION_MAX
+    assert codes["UNAVAILABLE"] > 0
+    await until(lambda: boundary.gate.refused().get("GetClusterId rate", 0) > 0)
+    assert boundary.attacker.call(methods.GET_CLUSTER_ID)
+    assert boundary.victim.call(methods.GET_CLUSTER_ID)
 
 
 def test_what_it_publishes_is_heard_by_nobody_and_hurts_it_not(boundary):

@@ -2,19 +2,27 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import grpc
 import pytest
 from ray.core.generated import gcs_service_pb2
 
+from fabric.core.settings import RaySettings, Settings
 from fabric.gate.config import GateConfig
 from fabric.gate.methods import REGISTER_NODE, UNREGISTER_NODE
-from fabric.local.doctor import judge
+from fabric.gate.tunnels import Interface
+from fabric.local.doctor import examine_way, judge
 from fabric.local.gate_proof import GET_NEXT_JOB_ID, Caller, attempts, try_as
+from fabric.local.home import Home
 from fabric.local.listeners import Listener
 from tests.fixtures.ray_head import free_port
 
 CONFIG = GateConfig("127.0.0.1:1", "", "", "", 6380)
+INTERFACES = [
+    Interface("eth0", frozenset({"192.0.2.7"})),
+    Interface("wg0", frozenset({"10.88.0.1"}), kind="wireguard", hardware=65534),
+]
 
 
 class Server(grpc.GenericRpcHandler):
@@ -98,3 +106,34 @@ def test_behind_the_gate_a_control_process_may_not_listen_beyond_loopback_even_i
     assert judge(control, True, "UNAUTHENTICATED", public_ports=public, is_gated=False).status == "ok"
     assert judge(gate, False, "PERMISSION_DENIED", public_ports=public, is_gated=True).status == "ok"
     assert judge(machine, True, "UNAUTHENTICATED", public_ports=public, is_gated=True).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("gate_host", "status", "found"),
+    [
+        (None, "ok", "nothing crosses a network"),
+        ("10.88.0.1", "ok", "machines come by 10.88.0.1"),
+        ("192.0.2.7", "warn", "192.0.2.7 on eth0, which is no tunnel: token, keys"),
+        ("0.0.0.0", "warn", "every interface: token, keys"),
+    ],
+)
+def test_a_gate_on_a_plain_interface_is_worth_a_warning(tmp_path, gate_host, status, found):
+    home = Home(tmp_path)
+    home.prepare()
+    replace(CONFIG, host=gate_host).write(home.run / "gate.json")
+    settings = Settings(home=tmp_path, ray=RaySettings(address="127.0.0.1:6379", gate=True))
+    record = examine_way(home, settings, INTERFACES)
+    assert (record.id, record.status) == ("clear-text", status)
+    assert found in record.found
+
+
+@pytest.mark.parametrize(("address", "status"), [("127.0.0.1:6379", "ok"), ("10.88.0.1:6379", "ok"), ("192.0.2.7:6379", "warn")])
+def test_without_the_gate_it_is_ray_itself_that_must_not_be_reached_in_clear(tmp_path, address, status):
+    settings = Settings(home=tmp_path, ray=RaySettings(address=address, gate=False))
+    assert examine_way(Home(tmp_path), settings, INTERFACES).status == status
+
+
+def test_what_listens_on_one_address_of_loopback_is_knocked_at_there():
+    assert Listener("gate", "haproxy", "127.64.0.1", 6380).dial == "127.64.0.1:6380"
+    assert Listener("front", "haproxy", "0.0.0.0", 8700).dial == "127.0.0.1:8700"
+    assert Listener("front", "haproxy", "::1", 8700).dial == "[::1]:8700"
