@@ -66,7 +66,18 @@ def test_the_heads_gate_starts_in_the_tunnel_and_knows_nobody_yet(home: Path, ap
         # Then it answers, at its place in the tunnel too
         config = GateConfig.read(home / ".fabric/run/gate.json")
         assert ask(Path(config.control_socket), "status")["peers"] == {}
-        knock = ["nsenter", "--target", str(machine.pid), "--net", "--", sys.executable, "-c", KNOCK, str(config.host), str(config.port)]
+        knock = [
+            "nsenter",
+            "--target",
+            str(machine.pid),
+            "--net",
+            "--",
+            sys.executable,
+            "-c",
+            KNOCK,
+            str(config.host),
+            str(config.port),
+        ]
         assert subprocess.run(knock, timeout=20, check=False).returncode == 0
     finally:
         gate = psutil.Process(int((home / ".fabric/gate.pid").read_text()))
