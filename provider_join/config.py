@@ -30,6 +30,7 @@ FINGERPRINT_HELP = "sha256:… of the fabric's certificate; no other is accepted
 PLAINTEXT_HELP = "use http:// beyond this machine: the network is encrypted already (or FABRIC_ALLOW_PLAINTEXT=1)"
 EXIT_REFUSED = 3  # the fabric does not know this machine (any more)
 EXIT_VERSIONS = 4  # other versions are wanted
+EXIT_UPGRADE = 6  # never leaves the process: the newer agent takes its place
 EXIT_RUNNING = 5  # another agent uses this home
 
 

@@ -1,18 +1,20 @@
 """The script an owner runs: check, register, start, stay."""
 
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, TypeVar
 
 try:
     from rich.console import Console
 
-    from provider_join import benchmark, doctor, hardware
+    from provider_join import benchmark, doctor, hardware, install, upgrade
     from provider_join.api import ControlPlane, Refused, Unreachable
-    from provider_join.config import EXIT_REFUSED, Home, Options, Stop, read_options
+    from provider_join.config import EXIT_REFUSED, EXIT_UPGRADE, EXIT_VERSIONS, Home, Options, Stop, read_options
     from provider_join.ray_node import end_orphans
     from provider_join.stay import BACK_OFF_MAX_S, Member, Stay
     from provider_join.trust import trust_of
@@ -38,7 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
             return doctor.report(options, say)
         home = Home(options.home)
         with home.locked():
-            return _lend(options, home)
+            code, successor = _lend(options, home)
+        if successor is None:
+            return code
+        return upgrade.become(successor, sys.argv[1:] if arguments is None else arguments, say)
     except Stop as stop:
         say(str(stop))
         return stop.code
@@ -46,7 +51,24 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _lend(options: Options, home: Home) -> int:
+def _lend(options: Options, home: Home) -> tuple[int, Path | None]:
+    """Be a machine of the fabric until that is over; the exit code, and the environment of a newer agent that goes on."""
+    present = upgrade.installed()
+    if present is not None:
+        install.remove_others(Path(sys.prefix))
+    try:
+        return _stay(options, home)
+    except Stop as stop:
+        if stop.code != EXIT_VERSIONS or present is None:
+            raise
+        say("the fabric wants other versions; installing them")
+        try:
+            return EXIT_UPGRADE, upgrade.fetch(options, home, present)
+        except (install.Stop, OSError, subprocess.CalledProcessError) as error:
+            raise Stop(f"{stop}\nThey could not be installed: {error}", EXIT_VERSIONS) from None
+
+
+def _stay(options: Options, home: Home) -> tuple[int, Path | None]:
     if ended := end_orphans(home):
         say(f"ended {ended} processes that an earlier agent left behind")
     control = ControlPlane(options.url, trust_of(options))
@@ -54,7 +76,9 @@ def _lend(options: Options, home: Home) -> int:
         application = describe_machine(options)
         member, session = _join(control, options, home, application)
         control.share_trust(home)
-        return Stay(control, member, session, home, say).run()
+        stay = Stay(control, member, session, options, home, say)
+        code = stay.run()
+        return code, stay.successor if code == EXIT_UPGRADE else None
     finally:
         control.close()
 

@@ -10,15 +10,17 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import psutil
 
 from provider_join.api import ControlPlane, Refused, Unreachable
-from provider_join.config import EXIT_REFUSED, Credential, Home, Stop
+from provider_join.config import EXIT_REFUSED, EXIT_UPGRADE, Credential, Home, Options, Stop
 from provider_join.gate import address_for
 from provider_join.ray_node import Message, RayNode
+from provider_join.upgrade import Upgrade, installed
 
 BACK_OFF_S = 1.0
 BACK_OFF_MAX_S = 30.0
@@ -47,11 +49,14 @@ class Stay:
     """The agent from enrolment to farewell."""
 
     def __init__(
-        self, control: ControlPlane, me: Member, session: dict[str, Any], home: Home, say: Callable[[str], None]
+        self, control: ControlPlane, me: Member, session: dict[str, Any], options: Options, home: Home, say: Callable[[str], None]
     ) -> None:
         """Prepare; `run` does it."""
         self._control, self._me, self._session, self._home, self._say = control, me, session, home, say
         self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._upgrade = Upgrade(options, home, self._inbox, installed())
+        self.successor: Path | None = None
+        """The environment in which the agent goes on, when `run` ended with EXIT_UPGRADE."""
         self._node: RayNode | None = None
         self._node_since = 0.0
         self._failures = 0
@@ -109,9 +114,12 @@ class Stay:
         except Empty:
             return
         if event == "signal":
-            self._begin_drain("finishing what runs; a second Ctrl-C leaves at once")
-            with contextlib.suppress(Unreachable):
-                self._guarded(lambda: self._control.drain(self._me.credential))
+            self._drain("finishing what runs; a second Ctrl-C leaves at once")
+        elif event == "upgraded":
+            self.successor = Path(str(detail))
+            self._drain("the fabric's new version is installed; finishing what runs before it starts")
+        elif event == "note" and node is None:
+            self._say(str(detail))
         elif node is not self._node or self._node is None:
             return  # the last words of a node that was stopped
         elif event == "note":
@@ -205,21 +213,23 @@ class Stay:
             self._say(f"no contact: {why}")
         if self._is_draining and now - self._unreachable_since >= DRAIN_UNREACHABLE_S:
             self._say("nobody can say what is still running; leaving")
-            self._exit_code = 0
+            self._leave()
 
     def _obey(self, answer: dict[str, Any]) -> None:
+        if not self._is_draining and self._upgrade.notice(answer.get("build"), time.monotonic()):
+            self._say("the fabric runs another version now; installing it")
         desired = str(answer.get("desired"))
         orders = int(answer.get("orders_outstanding") or 0)
         if desired in {"drain", "leave"}:
             if not self._is_draining:
-                if self._signals:  # our own wish was heard late
+                if self._signals or self.successor:  # our own wish was heard late
                     self._is_draining = True
                 else:
                     self._begin_drain("the owner asked this machine to drain")
             # Twice, half a second apart: an order may have been on its way when the drain began.
             self._quiet_beats = self._quiet_beats + 1 if desired == "leave" else 0
             if self._quiet_beats >= 2:
-                self._exit_code = 0
+                self._leave()
         elif self._is_draining:  # the wish to drain was lost on the way
             with contextlib.suppress(Unreachable):
                 self._guarded(lambda: self._control.drain(self._me.credential))
@@ -232,6 +242,14 @@ class Stay:
                     desired, desired
                 )
             )
+
+    def _leave(self) -> None:
+        self._exit_code = EXIT_UPGRADE if self.successor and not self._signals else 0
+
+    def _drain(self, why: str) -> None:
+        self._begin_drain(why)
+        with contextlib.suppress(Unreachable):
+            self._guarded(lambda: self._control.drain(self._me.credential))
 
     def _begin_drain(self, why: str) -> None:
         self._is_draining = True

@@ -10,21 +10,24 @@
     EventsDep          events.stream.EventHub: `await hub.wait(job_id, after_seq, timeout_s)`; long waits go inside `hub.watching()`
     RequestIdDep       the id of this request ("req_…" or what the caller sent), for jobs.request_id and ledger metadata
     MachineCredential  the bearer token of a machine (`fpc_…`), unchecked; the routes of providers check it
+    WheelDep           the wheel of this fabric, which new machines install; None where it runs uninstalled
     AnonymousDep       for routes without a credential: counts against the limit of the address
 
 Do not commit in a dependency with `yield`: it would end after the answer is on its way.
 """
 
+import asyncio
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from fabric.api.rate_limit import RateLimiter
-from fabric.core.errors import Forbidden, Unauthenticated
+from fabric.core.errors import Forbidden, Unauthenticated, Unavailable
 from fabric.events.stream import EventHub
 from fabric.identity.access import Principal
 from fabric.identity.authenticate import authenticate
+from fabric.providers import distribution
 from fabric.wiring import Services
 
 _bearer = HTTPBearer(scheme_name="Bearer", description="An access token or an API key (`fab_…`).", auto_error=False)
@@ -124,7 +127,18 @@ FilesCaller = Annotated[Principal, caller("files")]
 ModelsCaller = Annotated[Principal, caller("models")]
 JobsCaller = Annotated[Principal, caller("jobs")]
 WalletCaller = Annotated[Principal, caller("wallet")]
+
+
+async def get_wheel() -> distribution.Wheel | None:
+    """The wheel that new machines install; made at the first call."""
+    try:
+        return await asyncio.to_thread(distribution.wheel)
+    except Unavailable:
+        return None
+
+
 ProvidersCaller = Annotated[Principal, caller("providers")]
 MachineCredential = Annotated[str, Depends(get_machine_credential)]
+WheelDep = Annotated[distribution.Wheel | None, Depends(get_wheel)]
 OperatorCaller = Annotated[Principal, Depends(get_operator)]
 AnonymousDep = Annotated[None, Depends(count_anonymous)]

@@ -15,6 +15,7 @@ from fabric.api.dependencies import (
     MachineCredential,
     ProvidersCaller,
     ServicesDep,
+    WheelDep,
     get_principal,
 )
 from fabric.api.pagination import PageDep, page_of
@@ -133,19 +134,19 @@ async def open_session(request: Request, body: SessionIn, machine: CallingMachin
 
 
 @router.post("/{provider_id}/heartbeat", response_model=OrdersOut)
-async def heartbeat(body: HeartbeatIn, machine: CallingMachine, services: ServicesDep) -> OrdersOut:
+async def heartbeat(body: HeartbeatIn, machine: CallingMachine, services: ServicesDep, wheel: WheelDep) -> OrdersOut:
     """Report node and slots, hear what to become."""
     async with services.database.transaction() as tx:
         orders = await presence.heartbeat(tx, machine.id, body.report())
-    return OrdersOut.of(orders, enroll.cluster_fingerprint(services.settings.ray))
+    return OrdersOut.of(orders, enroll.cluster_fingerprint(services.settings.ray), wheel.sha256 if wheel else None)
 
 
 @router.post("/{provider_id}/drain", response_model=OrdersOut)
-async def drain(machine: OwnedOrCallingMachine, services: ServicesDep) -> OrdersOut:
+async def drain(machine: OwnedOrCallingMachine, services: ServicesDep, wheel: WheelDep) -> OrdersOut:
     """Finish what runs, take nothing new, then leave. For the machine itself and for its owner."""
     async with services.database.transaction() as tx:
         orders = await presence.drain(tx, machine)
-    return OrdersOut.of(orders, enroll.cluster_fingerprint(services.settings.ray))
+    return OrdersOut.of(orders, enroll.cluster_fingerprint(services.settings.ray), wheel.sha256 if wheel else None)
 
 
 # ── owners ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -186,15 +186,18 @@ class OrdersOut(Body):
     orders_outstanding: int
     heartbeat_s: float
     cluster: str
+    build: str | None = None
+    """SHA-256 of the wheel that this fabric serves; an agent that was installed from another one upgrades itself."""
 
     @classmethod
-    def of(cls, orders: presence.Orders, cluster: str) -> Self:
+    def of(cls, orders: presence.Orders, cluster: str, build: str | None) -> Self:
         """Tell a machine."""
         return cls(
             desired=orders.desired,
             orders_outstanding=orders.orders_outstanding,
             heartbeat_s=presence.HEARTBEAT_S,
             cluster=cluster,
+            build=build,
         )
 
 
