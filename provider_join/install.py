@@ -54,7 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser = argparse.ArgumentParser(prog="install.py", description="Install Fabric's agent and lend this machine.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="install.py", description="Install Fabric's agent and lend this machine.", allow_abbrev=False
+    )
     parser.add_argument("--url", default=os.environ.get("FABRIC_URL"), help="the fabric's address (or FABRIC_URL)")
     parser.add_argument("--home", type=Path, help="where agent, environment and files are kept")
     parser.add_argument("--flavour", choices=FLAVOURS, help="which ONNX Runtime (default: by what is found here)")
