@@ -31,8 +31,8 @@ class Plain:
         return f"{self.end}, {self.seconds:.1f} s, peak {self.peak_mib} MiB{', ' + str(self.said) if self.said else ''}"
 
 
-def plainly(act: str, *arguments: str, timeout_s: float = 20.0, memory_gib: float = 8.0) -> Plain:
-    """Run one act of this file in a child."""
+def plainly(act: str, *arguments: str, timeout_s: float = 20.0, memory_gib: float = 8.0, enough_mib: int | None = None) -> Plain:
+    """Run one act of this file in a child; at a peak of `enough_mib` it has shown what it does and is ended."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (int(memory_gib * GIB),) * 2)
@@ -49,6 +49,9 @@ def plainly(act: str, *arguments: str, timeout_s: float = 20.0, memory_gib: floa
         if time.monotonic() - began > timeout_s and end == "ended":
             child.kill()
             end = f"killed after {timeout_s:.0f} s"
+        if enough_mib is not None and peak_mib > enough_mib and end == "ended":
+            child.kill()
+            end = "killed while it grew"
         time.sleep(0.02)
     if child.returncode and end == "ended":
         end = f"died ({child.returncode})"

@@ -100,7 +100,7 @@ def test_an_image_bomb(attack: str, build, slot: AttackedSlot, tmp_path: Path):
     content = build()
     path = tmp_path / "bomb"
     path.write_bytes(content)
-    plain = plainly("open_image", str(path), timeout_s=10.0)
+    plain = plainly("open_image", str(path), timeout_s=10.0, enough_mib=HEAVY_MIB)
     record(INPUTS, attack, "plain", succeeded=was_heavy(plain), evidence=f"{len(content)} bytes: {plain.hurt}")
     good = png(256, 256)
     result = slot.decode([content, good], onnx_models.convolution(), CODEC)
@@ -118,7 +118,7 @@ async def test_a_zip_bomb(attack: str, build, api: httpx.AsyncClient, alice: Per
     content = build()
     path = tmp_path / "bomb.npz"
     path.write_bytes(content)
-    plain = plainly("load_arrays", str(path), timeout_s=10.0)
+    plain = plainly("load_arrays", str(path), timeout_s=10.0, enough_mib=HEAVY_MIB)
     record(INPUTS, attack, "plain", succeeded=was_heavy(plain), evidence=f"{len(content)} bytes: {plain.hurt}")
     model = await api.post(
         "/api/v1/models", data={"name": "affine"}, files={"file": ("m.onnx", onnx_models.affine())}, headers=alice.headers
