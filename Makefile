@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup up demo test check lint bench slow attack lock docs format clean
+.PHONY: help setup up demo test check lint bench slow attack mutants soak-ledger lock docs format clean
 
 help:            ## Print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,6 +43,12 @@ slow: $(STAMP)   ## The long tests: slow and chaos
 
 attack: $(STAMP) ## Attack a fabric and print what each attack did, without and with the boundary (needs root)
 	$(BIN)/python -m tests.attack
+
+mutants: $(STAMP)  ## Put one wrong line after the other into the ledger's SQL; each must be found
+	$(BIN)/python -m tests.mutants
+
+soak-ledger: $(STAMP)  ## 1,000,000 random postings while Postgres is killed again and again; SECONDS=1800 bounds it
+	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),1800)
 
 format: $(STAMP) ## Format and mend what ruff can mend
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

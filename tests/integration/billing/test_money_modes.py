@@ -8,6 +8,7 @@ from fabric.api.app import create_app
 from fabric.billing import modes
 from fabric.core.errors import WrongMoney
 from fabric.core.settings import BillingSettings, load_settings
+from fabric.db.migrate import MIGRATIONS
 from fabric.local.database import prepare_database
 from fabric.local.parts import PartFailed
 from tests.fixtures.api import client_of, started
@@ -59,10 +60,8 @@ async def test_books_from_before_say_by_their_payments_what_they_are_of(owner_co
         "INSERT INTO payments (id, user_id, amount_nanos, livemode) VALUES (%s, gen_random_uuid(), 1, %s)", [payment, livemode]
     )
     # When the migration's own statement looks at them
-    path = wiring.__file__.replace("wiring.py", "db/migrations/versions/0005_money_mode.sql")
-    with open(path, encoding="utf-8") as file:
-        statement = file.read().partition("INSERT INTO")[2]
-    await owner_connection.execute("INSERT INTO" + statement)
+    (migration,) = (MIGRATIONS / "versions").glob("*_money_mode.sql")
+    await owner_connection.execute("INSERT INTO" + migration.read_text().partition("INSERT INTO")[2])
     # Then it claims that kind
     found = await (await owner_connection.execute("SELECT mode FROM money_modes")).fetchall()
     assert found == [(mode,)]
