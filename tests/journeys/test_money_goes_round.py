@@ -67,13 +67,16 @@ class Town:
 
     async def books_are_right(self) -> None:
         """The commands themselves say so, and nothing is merely on its way."""
-        audit, reconciled = await asyncio.gather(self._command("audit"), self._command("reconcile", "--days", "0"))
+        audit, reconciled = await asyncio.gather(
+            self.command("ledger", "audit"), self.command("ledger", "reconcile", "--days", "0")
+        )
         assert audit[0] == 0 and "every audit is empty" in audit[1], audit[1]
         assert reconciled[0] == 0 and "both sides agree" in reconciled[1] and " 0 on their way" in reconciled[1], reconciled[1]
 
-    async def _command(self, *words: str) -> tuple[int, str]:
+    async def command(self, *words: str) -> tuple[int, str]:
+        """What `fabric …` answers, in a process of its own."""
         run = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "from fabric.cli import main; main()", "ledger", *words,
+            sys.executable, "-c", "from fabric.cli import main; main()", *words,
             env={**os.environ, **self.commands}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         printed, _ = await run.communicate()
@@ -103,6 +106,7 @@ async def town(app_url, tmp_path, fake_stripe, owner_connection) -> AsyncIterato
         serving(app) as url,
         httpx.AsyncClient(base_url=url, trust_env=False) as http,
     ):
+        commands["FABRIC_URL"] = url
         people = {"requestor": await register(http), "owner": await register(http)}
         yield Town(http, fake_stripe, services, commands, owner_connection, people=people)
     await services.close()
@@ -143,8 +147,9 @@ async def test_money_goes_round_and_the_books_are_right_after_each_step(town: To
     await town.books_are_right()
 
     # The owner is onboarded
-    begun = await town.ask("owner", "POST", "/payouts/account/onboarding", {"return_url": "https://fabric.test/back"})
-    assert begun["status"] == "onboarding" and begun["url"].startswith("https://connect.")
+    town.commands["FABRIC_API_KEY"] = (await town.ask("owner", "POST", "/api-keys", {"label": "shell"}, 201))["key"]
+    status, printed = await town.command("wallet", "onboard", "https://fabric.test/back")
+    assert status == 0 and printed.startswith("https://connect.") and "a bank account for payouts" in printed, printed
     (account,) = [made["id"] for made in world.all("v2.core.account")]
     money_out.complete_account(world, account)
     await town.time_passes()
