@@ -22,6 +22,7 @@ from fabric.core.ids import JobId, ProviderId, SubtaskId, UserId
 from fabric.db.migrate import ensure_application_role, migrate
 from fabric.local.postgres import PostgresServer, start_postgres
 from tests.fixtures.money_replay import MoneyReplay
+from tests.fixtures.postgres import start_again
 
 MACHINES = [ProviderId.new() for _ in range(16)]
 GROUP = 256
@@ -140,7 +141,7 @@ def soak(wanted: int, seconds: float, writers: int, seed: int, folder: Path) -> 
             wrote_s, before = time.monotonic() - life_s, postings
             writing_s += wrote_s
             kills += 1
-            server = start_postgres(folder / "postgres", folder / "log")
+            server = start_again(folder)
             back_s = time.monotonic() - life_s - wrote_s
             postings, audit_s = check(server.url, [subtask for writer in done for subtask in writer.acknowledged])
             print(

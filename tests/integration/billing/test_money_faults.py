@@ -30,6 +30,7 @@ from tests.fixtures.api import client_of, register, started
 from tests.fixtures.commit_proxy import before_postgres
 from tests.fixtures.jobs import HOLD, Workbench, completion_of
 from tests.fixtures.money import USD, Till
+from tests.fixtures.postgres import start_again
 
 WALLET, PAYOUTS = "/api/v1/wallet", "/api/v1/payouts"
 
@@ -127,7 +128,7 @@ async def test_f7_postgres_dies_under_load_answers_are_503_and_nothing_acknowled
             server.process.send_signal(how)
             await asyncio.to_thread(server.process.wait)
             await refused.wait()
-            server = await asyncio.to_thread(start_postgres, folder / "postgres", folder / "log")
+            server = await asyncio.to_thread(start_again, folder)
             back.set()
             await asyncio.gather(*writers)
             # Then everybody was told to come again, every acknowledged top-up counts once, and the books balance

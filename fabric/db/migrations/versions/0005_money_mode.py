@@ -10,4 +10,4 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Run the frozen SQL file."""
-    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text().replace("%", "%%"))
+    op.get_bind().exec_driver_sql(Path(__file__).with_name("0005_money_mode.sql").read_text().replace("%", "%%"))
