@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup up demo test check lint bench slow attack lock docs format clean
+.PHONY: help setup up demo test check lint bench slow attack mutants soak-ledger lock docs format clean
 
 help:            ## Print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,23 +37,22 @@ lint: $(STAMP)   ## Only the part of `check` that runs no test
 
 bench: $(STAMP)  ## Measure, print ratios, store benchmarks/results/*.json
 	$(BIN)/python -m benchmarks
-
 slow: $(STAMP)   ## The long tests: slow and chaos
 	$(BIN)/python -m pytest -m "slow or chaos"
-
 attack: $(STAMP) ## Attack a fabric and print what each attack did, without and with the boundary (needs root)
 	$(BIN)/python -m tests.attack
+mutants: $(STAMP)  ## Put one wrong line after the other into the ledger's SQL; each must be found
+	$(BIN)/python -m tests.mutants
+soak-ledger: $(STAMP)  ## 1,000,000 random postings while Postgres is killed again and again; SECONDS=1800 bounds it
+	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),1800)
 
 format: $(STAMP) ## Format and mend what ruff can mend
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
-
 docs: $(STAMP)   ## Regenerate docs/map.md, docs/settings.md, docs/openapi.json and .env.example
 	$(BIN)/python -m docs.generate
-
 lock:            ## Resolve afresh and write constraints.txt
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet -e '.[dev]'
 	(head -1 constraints.txt; .venv-lock/bin/pip freeze --exclude-editable) > constraints.new && mv constraints.new constraints.txt
 	rm -rf .venv-lock
-
 clean:           ## Remove the environment and caches
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build *.egg-info

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import bench_batch, bench_latency, bench_ledger, bench_memory, bench_sandbox, bench_subtasks
+from benchmarks import bench_batch, bench_latency, bench_ledger, bench_ledger_writers, bench_memory, bench_sandbox, bench_subtasks
 from benchmarks.table import show
 from fabric.local.up import LocalFabric
 
@@ -16,7 +16,7 @@ def main(wanted: list[str]) -> None:
     """Run all, or those named on the command line."""
     rows = []
     if not wanted or "ledger" in wanted:
-        rows += bench_ledger.run()
+        rows += bench_ledger.run() + bench_ledger_writers.run()
     if not wanted or "sandbox" in wanted:
         rows += bench_sandbox.run()
     chosen = [bench for name, bench in ON_A_FABRIC.items() if not wanted or name in wanted]

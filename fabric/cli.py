@@ -253,6 +253,14 @@ def wallet_refund(usd: Annotated[str | None, typer.Argument(help="Whole cents; l
         console.print_json(json.dumps(client.wallet.refund(usd)))
 
 
+@wallet_app.command("onboard")
+def wallet_onboard(return_url: Annotated[str, typer.Argument(help="Where the form sends you afterwards.")]) -> None:
+    """A link to where you complete the account that your earnings are paid out to; then what is still missing."""
+    with connect() as client:
+        console.print(client.wallet.onboarding_url(return_url), soft_wrap=True, markup=False)
+        console.print_json(json.dumps(client.wallet.payout_account()))
+
+
 @wallet_app.command("payout")
 def wallet_payout(usd: Annotated[str | None, typer.Argument(help="Whole cents; left out: everything.")] = None) -> None:
     """Have matured earnings paid out."""

@@ -17,6 +17,7 @@ from ray.util import get_node_ip_address
 
 from fabric import wiring
 from fabric.api.app import create_app
+from fabric.billing import modes
 from fabric.core.settings import Settings, load_settings
 from fabric.core.telemetry import configure_logging
 from fabric.dispatch.dispatcher import Dispatcher
@@ -75,6 +76,7 @@ class Background:
         services = wiring.build(load_settings())
         configure_logging(services.settings.log_level)
         try:
+            await modes.claim(services.database, services.settings.billing)
             await self._act(services)
         finally:
             await services.close()

@@ -36,14 +36,20 @@ from fabric.api.routes import (
     webhooks,
 )
 from fabric.api.schemas.common import Problem
-from fabric.core.telemetry import configure_logging
+from fabric.billing import modes
+from fabric.core.errors import DatabaseUnavailable, WrongMoney
+from fabric.core.telemetry import configure_logging, logger
 from fabric.events.stream import EventHub
 from fabric.wiring import Services
 
+log = logger(__name__)
+
 DESCRIPTION = (
     "Machines that people own, as one metered place to run ONNX models. Errors are RFC 9457 problems with a stable `code`; money is "
-    "integer nano-USD beside an exact decimal; a POST that makes something takes an `Idempotency-Key`; lists are cursor pages."
+    "integer nano-USD beside an exact decimal, and every answer says in `Fabric-Livemode` whether it is real; a POST that makes something "
+    "takes an `Idempotency-Key`; lists are cursor pages."
 )
+REAL, NOT_REAL = "Money here is real.", "Money here is not real: `livemode` is false (play money, or Stripe's test money)."
 ROUTERS = (
     auth.router, files.router, models.router, quotes.router, jobs.router, wallet.router, top_ups.router,
     top_ups.page, payouts.router, webhooks.router,
@@ -59,9 +65,11 @@ def create_app(build_services: Callable[[], Services], routes: Sequence[APIRoute
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = build_services()
         configure_logging(services.settings.log_level)
+        await _claim_mode(services)
         hub = EventHub(services.database, watchers_max=services.settings.limits.watchers_max)
         hub.start()
         app.state.services, app.state.events = services, hub
+        app.description = f"{DESCRIPTION} {REAL if services.payments.livemode else NOT_REAL}"
         app.state.limiter = RateLimiter(services.settings.limits.requests_per_minute)
         try:
             yield
@@ -83,6 +91,17 @@ def create_app(build_services: Callable[[], Services], routes: Sequence[APIRoute
     for router in routes:
         app.include_router(router)
     return app
+
+
+async def _claim_mode(services: Services) -> None:
+    """No endpoint serves books of another kind of money. While the database is away nothing can be read or written anyway."""
+    try:
+        await modes.claim(services.database, services.settings.billing)
+    except DatabaseUnavailable:
+        log.warning("books_unseen")
+    except WrongMoney:
+        await services.close()
+        raise
 
 
 def openapi() -> dict[str, Any]:

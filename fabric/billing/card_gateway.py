@@ -166,10 +166,6 @@ class CardGateway(PaymentGateway, PayoutGateway, Protocol):
         """A refund now, and which of ours it is."""
         ...
 
-    async def find_account(self, user_id: UserId) -> ConnectedAccount | None:
-        """The account that was made for an owner, if there is one."""
-        ...
-
     async def account_of(self, account_id: str) -> tuple[ConnectedAccount, UserId | None]:
         """An owner's account now, and whose it is."""
         ...

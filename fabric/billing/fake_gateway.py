@@ -28,6 +28,10 @@ class FakeGateway:
         """An account that lacks nothing."""
         return ConnectedAccount(_id("play_acct", user_id.bytes), "ready")
 
+    async def find_account(self, user_id: UserId) -> ConnectedAccount | None:
+        """Nothing is kept; making it again is the same one."""
+        return None
+
     async def account(self, account_id: str) -> ConnectedAccount:
         """The same."""
         return ConnectedAccount(account_id, "ready")
@@ -56,7 +60,7 @@ class FakeGateway:
         self, key: str, account_id: str, amount_nanos: int, payout_id: PayoutId, attempt: int
     ) -> BankPayout:
         """On its way."""
-        return BankPayout(_id("play_po", payout_id.bytes + attempt.to_bytes(4)), "pending")
+        return BankPayout(_id("play_po", payout_id.bytes + attempt.to_bytes(4)), "pending", attempt=attempt)
 
     async def find_bank_payout(self, account_id: str, payout_id: PayoutId, attempt: int) -> BankPayout | None:
         """Nothing is kept; making it again is the same one."""

@@ -63,6 +63,8 @@ class BankPayout:
     id: str
     status: Literal["pending", "paid", "failed"]
     failure: str | None = None  # in words
+    attempt: int | None = None
+    """Which attempt of ours made it, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,10 @@ class PayoutGateway(Protocol):
 
     async def open_account(self, user_id: UserId, email: str, key: str) -> ConnectedAccount:
         """The owner's account, made if there is none."""
+        ...
+
+    async def find_account(self, user_id: UserId) -> ConnectedAccount | None:
+        """The account that was made for an owner, if there is one; it pays out only when asked, as a new one does."""
         ...
 
     async def account(self, account_id: str) -> ConnectedAccount:

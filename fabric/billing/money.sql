@@ -335,3 +335,11 @@ SELECT t.created_at, t.kind, a.kind AS account, p.id AS provider_id, p.name,
    AND t.kind IN ('verification', 'clawback', 'payout_reserve', 'payout_unreserve', 'transfer_reversal', 'correction')
    AND t.created_at >= CAST(:begins AS timestamptz) AND t.created_at < CAST(:ends AS timestamptz)
  ORDER BY t.created_at, t.id, e.line;
+
+-- claim_mode --
+-- The books are of this kind of money, unless they are of one already; answers with what they are of.
+INSERT INTO money_modes AS m (mode) VALUES (:mode) ON CONFLICT (id) DO UPDATE SET mode = m.mode RETURNING m.mode;
+
+-- refused_calls --
+-- How many calls under a key and its numbers the payment service refused for certain.
+SELECT count(*) AS n FROM stripe_calls WHERE key LIKE CAST(:prefix AS text) || '%' AND refusal IS NOT NULL;

@@ -61,6 +61,16 @@ async def make_once(
     return made
 
 
+async def key_after_refusals(database: Database, key: str) -> str:
+    """The key for something that is made once: what was refused for certain may be asked for again under the next number.
+
+    Without that a refusal would be remembered for good, also when its cause has been mended.
+    """
+    async with database.reading() as reader:
+        refused = int((await reader.execute(STATEMENTS["refused_calls"], {"prefix": key})).scalar_one())
+    return key if refused == 0 else f"{key}:{refused + 1}"
+
+
 async def _note(database: Database, key: str, answer: str | None, refusal: str | None) -> None:
     async with database.transaction() as tx:
         await tx.execute(STATEMENTS["note_answer"], {"key": key, "answer": answer, "refusal": refusal})

@@ -4,9 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fabric.billing.gateway import ConnectedAccount, PayoutGateway
+from fabric.billing import outgoing
+from fabric.billing.gateway import ConnectedAccount, GatewayRefused, PayoutGateway
 from fabric.billing.named_sql import STATEMENTS
-from fabric.core.errors import NotOnboarded
+from fabric.core.errors import NotOnboarded, PaymentRefused
 from fabric.core.ids import UserId
 from fabric.db.engine import Database, Reader, Transaction
 
@@ -68,17 +69,31 @@ async def begin_onboarding(
     """Make the owner's account if there is none; the account, and where it is completed. Opens transactions of its own.
 
     Raises:
-        PaymentsUnavailable: the payment service cannot be reached now.
+        PaymentsUnavailable: the payment service cannot be reached now, or nothing is known of the account; ask again.
+        PaymentRefused: the payment service has refused; nothing was made.
     """
     async with database.reading() as reader:
         known = await find_account(reader, user_id)
-    if known is None:
-        opened = await gateway.open_account(user_id, email, f"account:{user_id.hex}")
-    else:
-        opened = await gateway.account(known.gateway_id)
-    link = await gateway.onboarding_link(opened.id, return_url)
+    try:
+        if known is None:
+            opened = await _open_account(database, gateway, user_id, email)
+            async with database.transaction() as tx:  # before the link is asked for, which may get no answer
+                await note_account(tx, user_id, opened)
+        else:
+            opened = await gateway.account(known.gateway_id)
+        link = await gateway.onboarding_link(opened.id, return_url)
+    except GatewayRefused as refusal:
+        raise PaymentRefused(f"The payment service has refused: {refusal}") from refusal
     async with database.transaction() as tx:
         return await note_account(tx, user_id, opened), link
+
+
+async def _open_account(database: Database, gateway: PayoutGateway, user_id: UserId, email: str) -> ConnectedAccount:
+    return await outgoing.make_once(
+        database, await outgoing.key_after_refusals(database, f"account:{user_id.hex}"), {"user": user_id.hex},
+        make=lambda key: gateway.open_account(user_id, email, key), find=lambda: gateway.find_account(user_id),
+        id_of=lambda made: made.id,
+    )  # fmt: skip
 
 
 async def refreshed(database: Database, gateway: PayoutGateway, user_id: UserId) -> PayoutAccount | None:

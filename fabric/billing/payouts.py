@@ -155,19 +155,24 @@ async def settle_transfer(tx: Transaction, payout_id: PayoutId, transfer: Transf
 async def settle_bank_payout(tx: Transaction, payout_id: PayoutId, found: BankPayout) -> None:
     """Write down what the payment service says of money on its way to the bank; saying it again, or of an old attempt, is nothing."""
     payout = await _locked(tx, payout_id)
-    is_present = payout.bank_payout_id in {None, found.id}
-    if found.status == "paid" and payout.status in {"in_stripe", "returned"} and is_present:
+    # An event may tell of an attempt before its call was answered: then it is the one after those that are written down.
+    is_unheard = found.status != "failed" if found.attempt is None else found.attempt > payout.bank_attempt
+    is_next = payout.bank_payout_id is None and is_unheard
+    if payout.bank_payout_id != found.id and not is_next:
+        return
+    attempt = max(payout.bank_attempt, found.attempt or payout.bank_attempt)
+    if found.status == "paid" and payout.status in {"in_stripe", "returned"}:
         await flows.payout_paid(tx, payout_id, found.id)
-        await _move(tx, payout, "paid", bank_payout_id=found.id)
-    elif found.status == "pending" and payout.status in {"in_stripe", "returned"} and is_present:
-        await _move(tx, payout, "in_stripe", bank_payout_id=found.id, wait_s=LOOK_AGAIN_S)
-    elif found.status == "failed" and payout.bank_payout_id == found.id:
+        await _move(tx, payout, "paid", bank_payout_id=found.id, bank_attempt=attempt)
+    elif found.status == "pending" and payout.status in {"in_stripe", "returned"}:
+        await _move(tx, payout, "in_stripe", bank_payout_id=found.id, bank_attempt=attempt, wait_s=LOOK_AGAIN_S)
+    elif found.status == "failed":
         why = found.failure or "The bank did not take it."
         if payout.status == "paid":
             await flows.payout_returned(tx, payout_id, found.id)
-            await _move(tx, payout, "returned", failure=why, wait_s=BANK_AGAIN_S)
-        elif payout.status == "in_stripe":
-            await _move(tx, payout, "in_stripe", failure=why, wait_s=BANK_AGAIN_S)
+            await _move(tx, payout, "returned", bank_attempt=attempt, failure=why, wait_s=BANK_AGAIN_S)
+        elif payout.status in {"in_stripe", "returned"}:
+            await _move(tx, payout, "in_stripe", bank_attempt=attempt, failure=why, wait_s=BANK_AGAIN_S)
 
 
 async def _advance(database: Database, gateway: PayoutGateway, payout_id: PayoutId) -> None:

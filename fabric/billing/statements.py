@@ -22,7 +22,7 @@ KINDS_SHOWN = {
     "correction": "correction",
 }  # fmt: skip
 WORK = "work"
-PDF_WIDTHS_MM = (22, 38, 54, 20, 22, 38, 38, 38)
+PDF_WIDTHS_MM = (20, 36, 76, 18, 24, 32, 32, 32)
 MICROSECONDS_PER_S = 1_000_000
 YEAR_MIN = 2020
 
@@ -123,11 +123,15 @@ def as_pdf(statement: Statement) -> bytes:
         f"{usd_text(statement.commission_nanos)} USD."
     )
     pdf.cell(
-        0, 6, sums if statement.livemode else f"{sums}  PLAY MONEY: nothing of this is real.", new_x=XPos.LMARGIN, new_y=YPos.NEXT
+        0,
+        6,
+        sums if statement.livemode else f"{sums}  NO REAL MONEY: this is play money or test money.",
+        new_x=XPos.LMARGIN,
+        new_y=YPos.NEXT,
     )
     pdf.set_font("helvetica", size=8)
     with pdf.table(col_widths=PDF_WIDTHS_MM, text_align=("LEFT",) * 3 + ("RIGHT",) * 5, line_height=5) as table:
-        for cells in ((name.replace("_", " ") for name in COLUMNS), *_cells(statement)):
+        for cells in ((name.replace("_usd", " USD") for name in COLUMNS), *_cells(statement)):
             row = table.row()
             for cell in cells:
                 row.cell(_printable(str(cell)))

@@ -27,8 +27,11 @@ UPDATE stripe_events SET attempts = attempts + 1, error = CAST(:error AS text),
 SELECT max(created_at) AS latest, now() AS now FROM stripe_events WHERE kind = 'snapshot';
 
 -- answered_call --
--- What the payment service made when it was asked under this key.
-SELECT answer_id FROM stripe_calls WHERE key = :key AND answer_id IS NOT NULL;
+-- What the payment service made when it was asked under this key, or under one of its numbers after refusals.
+SELECT answer_id FROM stripe_calls
+ WHERE key LIKE CAST(:key AS text) || '%' AND answer_id IS NOT NULL
+ ORDER BY created_at DESC
+ LIMIT 1;
 
 -- payment_of_user --
 -- One payment of a user.

@@ -6,7 +6,7 @@ from typing import Any
 from fabric.billing import stripe_facts as facts
 from fabric.billing.card_gateway import Checkout, DisputeFacts, PaymentFacts
 from fabric.billing.gateway import GatewayRefused, Payment
-from fabric.billing.stripe_client import CURRENCY, PAGE, StripeClient, whole_cents_of
+from fabric.billing.stripe_client import PAGE, StripeClient, whole_cents_of
 from fabric.core.errors import Invalid
 from fabric.core.ids import UserId
 
@@ -49,7 +49,7 @@ class StripeCards(StripeClient):
             intent["receipt_email"] = checkout.email
         if checkout.save_method:
             intent["setup_future_usage"] = "off_session"
-        price = {"currency": CURRENCY, "unit_amount": cents, "product_data": {"name": PRODUCT}}
+        price = {"currency": facts.CURRENCY, "unit_amount": cents, "product_data": {"name": PRODUCT}}
         asked: Any = {
             "mode": "payment", "client_reference_id": user, "metadata": {"user": user, "key": key}, "payment_intent_data": intent,
             "line_items": [{"quantity": 1, "price_data": price}],
@@ -84,7 +84,7 @@ class StripeCards(StripeClient):
         """An intent that is confirmed while its owner is away. What would need its owner is refused."""
         asked = self._api.v1.payment_intents.create_async(
             {
-                "amount": whole_cents_of(amount_nanos), "currency": CURRENCY, "customer": customer_id, "payment_method": method_id,
+                "amount": whole_cents_of(amount_nanos), "currency": facts.CURRENCY, "customer": customer_id, "payment_method": method_id,
                 "off_session": True, "confirm": True, "expand": [FEE_OF_INTENT],
                 "metadata": {"user": user_id.hex, "kind": facts.AUTOMATIC, "key": key},
             },

@@ -22,7 +22,6 @@ Made = TypeVar("Made")
 Fields = Mapping[str, Any]
 log = logger(__name__)
 
-CURRENCY = "usd"
 TIMEOUT_S = 20.0
 PAGE = 100
 LOOK_BACK_MAX = 500  # objects that a look-up by metadata reads

@@ -7,7 +7,7 @@ from typing import Any
 
 from fabric.billing import stripe_facts as facts
 from fabric.billing.gateway import BankPayout, ConnectedAccount, GatewayRefund, Transfer
-from fabric.billing.stripe_client import CURRENCY, PAGE, StripeClient, whole_cents_of
+from fabric.billing.stripe_client import PAGE, StripeClient, whole_cents_of
 from fabric.core.ids import PayoutId, RefundId, RequestId, UserId
 
 INCLUDED = ["configuration.recipient", "requirements"]
@@ -25,16 +25,24 @@ class StripeConnect(StripeClient):
         }  # fmt: skip
         made = self._api.v2.core.accounts.create_async(asked, {"idempotency_key": key})
         opened = await self.made(made, lambda: self.find_account(user_id), lambda fields: facts.account_facts(fields)[0])
-        by_hand: Any = {"payments": {"payouts": {"schedule": {"interval": "manual"}}}}
-        options: Any = {"stripe_account": opened.id, "idempotency_key": f"{key}:by_hand"}
-        await self.read(self._api.v1.balance_settings.update_async(by_hand, options))
+        await self._pay_out_only_when_asked(opened.id)
         return opened
 
     async def find_account(self, user_id: UserId) -> ConnectedAccount | None:
-        """The account that was made for a user, if there is one."""
+        """Among the newest recipients, by our mark. It may have been made just before its answer was lost, so it is set up again."""
         listed = self._api.v2.core.accounts.list_async({"applied_configurations": ["recipient"]})
-        found = await self.find(listed, {"user": user_id.hex})
-        return None if found is None else await self.account(facts.id_of(found))
+        if (found := await self.find(listed, {"user": user_id.hex})) is None:
+            return None
+        await self._pay_out_only_when_asked(facts.id_of(found))
+        return await self.account(facts.id_of(found))
+
+    async def _pay_out_only_when_asked(self, account_id: str) -> None:
+        by_hand: Any = {"payments": {"payouts": {"schedule": {"interval": "manual"}}}}
+        options: Any = {
+            "stripe_account": account_id,
+            "idempotency_key": f"by_hand:{RequestId.new().hex}",
+        }  # a setting, not a deed
+        await self.read(self._api.v1.balance_settings.update_async(by_hand, options))
 
     async def account(self, account_id: str) -> ConnectedAccount:
         """An owner's account now."""
@@ -57,7 +65,7 @@ class StripeConnect(StripeClient):
         """A transfer in a group of its own, by which it is found again."""
         asked = self._api.v1.transfers.create_async(
             {
-                "amount": whole_cents_of(amount_nanos), "currency": CURRENCY, "destination": account_id,
+                "amount": whole_cents_of(amount_nanos), "currency": facts.CURRENCY, "destination": account_id,
                 "transfer_group": _group(payout_id), "metadata": {"payout": payout_id.hex},
             },
             {"idempotency_key": key},
@@ -93,7 +101,7 @@ class StripeConnect(StripeClient):
         """A payout of the owner's account."""
         marks = {"payout": payout_id.hex, "attempt": str(attempt)}
         asked = self._api.v1.payouts.create_async(
-            {"amount": whole_cents_of(amount_nanos), "currency": CURRENCY, "metadata": marks},
+            {"amount": whole_cents_of(amount_nanos), "currency": facts.CURRENCY, "metadata": marks},
             {"stripe_account": account_id, "idempotency_key": key},
         )
         return await self.made(

@@ -7,11 +7,13 @@ from uuid import UUID
 
 from fabric.billing.card_gateway import BalanceTransaction, DisputeFacts, Fee, PaymentFacts
 from fabric.billing.gateway import BankPayout, ConnectedAccount, GatewayRefund, Payment, Transfer
+from fabric.core.errors import Invalid
 from fabric.core.ids import PayoutId, RefundId, UserId
 from fabric.core.money import NANOS_PER_CENT
 
 Fields = Mapping[str, Any]
 
+CURRENCY = "usd"
 AUTOMATIC, CHECKOUT = "automatic", "checkout"
 """`metadata.kind` of our payment intents."""
 LACKING = {
@@ -52,8 +54,24 @@ def id_of(fields: Fields) -> str:
     return str(fields["id"])
 
 
+def in_our_currency(fields: Fields) -> Fields:
+    """The same fields.
+
+    Raises:
+        Invalid: their amounts are of another currency, whose cents are not ours.
+    """
+    if fields.get("currency", CURRENCY) != CURRENCY:
+        raise Invalid(f"{fields['id']} is of {fields['currency']}, and the books are of {CURRENCY}.")
+    return fields
+
+
 def session_payment(session: Fields) -> Payment:
-    """A Checkout Session as a payment."""
+    """A Checkout Session as a payment.
+
+    Raises:
+        Invalid: of another currency.
+    """
+    in_our_currency(session)
     user_id = _user(session) or _user({"metadata": {"user": session.get("client_reference_id") or ""}})
     paid = session["payment_status"] == "paid"
     return Payment(
@@ -78,6 +96,7 @@ def intent_facts(intent: Fields) -> PaymentFacts | None:
     user_id = _user(intent)
     if user_id is None or intent["metadata"].get("kind") != AUTOMATIC:
         return None
+    in_our_currency(intent)
     paid = intent["status"] == "succeeded"
     payment = Payment(intent["id"], user_id, nanos(intent["amount"]), "paid" if paid else "pending", bool(intent["livemode"]))
     ended = intent["status"] in {"requires_payment_method", "requires_action", "canceled"}
@@ -109,7 +128,11 @@ def bank_payout_facts(payout: Fields) -> tuple[BankPayout, PayoutId | None]:
         "paid" if payout["status"] == "paid" else "failed" if payout["status"] in {"failed", "canceled"} else "pending"
     )
     failure = payout.get("failure_message") or payout.get("failure_code") if status == "failed" else None
-    return BankPayout(payout["id"], status, failure), _ours(payout, "payout", PayoutId)
+    attempt = str((payout.get("metadata") or {}).get("attempt") or "")
+    return (
+        BankPayout(payout["id"], status, failure, int(attempt) if attempt.isdecimal() else None),
+        _ours(payout, "payout", PayoutId),
+    )
 
 
 def refund_facts(refund: Fields) -> tuple[GatewayRefund, RefundId | None]:

@@ -8,7 +8,7 @@ from typing import Any
 from fabric.billing import stripe_facts as facts
 from fabric.billing.card_gateway import BalanceTransaction, SignedEvent
 from fabric.billing.stripe_cards import StripeCards
-from fabric.billing.stripe_client import CURRENCY, PAGE
+from fabric.billing.stripe_client import PAGE
 from fabric.billing.stripe_connect import StripeConnect
 
 
@@ -29,7 +29,7 @@ class StripeGateway(StripeCards, StripeConnect):
         options: Any = {"stripe_account": account_id} if account_id else None
         answer = await self.read(self._api.v1.balance.retrieve_async(None, options))
         parts = [*answer["available"], *answer["pending"]]
-        return facts.nanos(sum(part["amount"] for part in parts if part["currency"] == CURRENCY))
+        return facts.nanos(sum(part["amount"] for part in parts if part["currency"] == facts.CURRENCY))
 
     async def balance_transactions(self, since: datetime | None) -> Sequence[BalanceTransaction]:
         """All of them, oldest first."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from fabric.billing import flows, funding, outgoing
 from fabric.billing.card_gateway import CardGateway, Checkout, PaymentFacts
 from fabric.billing.funding import TopUp
-from fabric.billing.gateway import Payment
+from fabric.billing.gateway import GatewayRefused, Payment
 from fabric.billing.named_sql import STATEMENTS
 from fabric.billing.stripe_sql import STRIPE
-from fabric.core.errors import NotFound
+from fabric.core.errors import NotFound, PaymentRefused
 from fabric.core.ids import TransactionId, UserId
 from fabric.core.telemetry import logger
 from fabric.db.engine import Database, Reader, Transaction
@@ -53,6 +53,7 @@ async def begin(
         WalletClosed: it was closed.
         IdempotencyMismatch: the key was used for another amount.
         PaymentsUnavailable: the payment service cannot be reached now.
+        PaymentRefused: the payment service has refused; nothing was made.
     """
     async with database.reading() as reader:
         await funding.require_open_wallet(reader, user_id)
@@ -74,10 +75,13 @@ async def customer_of(database: Database, gateway: CardGateway, user_id: UserId,
     call = f"customer:{user_id.hex}:{'live' if gateway.livemode else 'test'}"
     if (known := await known_customer(database, gateway, user_id)) is not None:
         return known
-    return await outgoing.make_once(
-        database, call, {"user": user_id.hex}, make=lambda key: gateway.open_customer(user_id, email, key),
-        find=lambda: gateway.find_customer(user_id, email), id_of=str,
-    )  # fmt: skip
+    try:
+        return await outgoing.make_once(
+            database, await outgoing.key_after_refusals(database, call), {"user": user_id.hex},
+            make=lambda key: gateway.open_customer(user_id, email, key), find=lambda: gateway.find_customer(user_id, email), id_of=str,
+        )  # fmt: skip
+    except GatewayRefused as refusal:
+        raise PaymentRefused(f"The payment service has refused: {refusal}") from refusal
 
 
 async def known_customer(database: Database, gateway: CardGateway, user_id: UserId) -> str | None:

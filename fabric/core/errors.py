@@ -147,6 +147,18 @@ class Conflict(FabricError):
     code, status = "conflict", 409
 
 
+class WrongMoney(Conflict):
+    """The books are of another kind of money."""
+
+    code = "wrong_money"
+
+
+class PaymentRefused(Conflict):
+    """The payment service has refused."""
+
+    code = "payment_refused"
+
+
 class NotOnboarded(Conflict):
     """Earnings can be paid out when the payout account is complete; ask for the onboarding link."""
 

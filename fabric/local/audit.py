@@ -9,6 +9,8 @@ from fabric.core.errors import FabricError
 from fabric.core.settings import load_settings
 from fabric.db.engine import Database
 
+AUDIT_TIMEOUT_S = 3600.0  # audits read all of history
+
 
 def run_audit() -> int:
     """Print the findings; 0 when the books are right, 1 when not, 2 when they could not be read."""
@@ -31,7 +33,7 @@ def run_audit() -> int:
 
 async def read_books(url: str) -> tuple[int, list[ledger.Finding]]:
     """The trial balance and all findings."""
-    database = Database(url, pool_size=1)
+    database = Database(url, pool_size=1, statement_timeout_s=AUDIT_TIMEOUT_S)
     try:
         async with database.reading() as reader:
             return await ledger.trial_balance(reader), await ledger.audit(reader)

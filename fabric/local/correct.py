@@ -11,6 +11,7 @@ from fabric.core.errors import FabricError
 from fabric.core.ids import TransactionId
 from fabric.core.settings import Settings, load_settings
 from fabric.db.engine import Database
+from fabric.local.audit import AUDIT_TIMEOUT_S
 from fabric.local.home import Home
 
 
@@ -45,7 +46,7 @@ async def post_correction(
         IdempotencyMismatch: the key was used for another correction.
     """
     legs = [corrections.leg_of(line) for line in lines]
-    database = Database(url, pool_size=1)
+    database = Database(url, pool_size=1, statement_timeout_s=AUDIT_TIMEOUT_S)
     try:
         transaction_id = await corrections.correct(database, key, legs, operator=operator, reason=reason)
         async with database.reading() as reader:

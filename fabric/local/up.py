@@ -23,6 +23,7 @@ from fabric.local.assembly import Assembly
 from fabric.local.bootstrap import Credentials, bootstrap, last_heartbeats
 from fabric.local.control_parts import PostgresPart, RayHeadPart, ServePart
 from fabric.local.control_socket import ControlSocket
+from fabric.local.database import prepare_database
 from fabric.local.deploy import APPLICATION, prepared_file
 from fabric.local.gate_part import GatePart
 from fabric.local.home import Home, HomeLock
@@ -318,7 +319,7 @@ class LocalFabric:
             self._tell("using the PostgreSQL that FABRIC_DATABASE_URL names")
             assert self.assembly.settings.database.url is not None
             owner_url = self.assembly.settings.database.url.get_secret_value()
-        self._app_url = self._timed("migrating the database", lambda: prepare_database(owner_url))
+        self._app_url = self._timed("migrating the database", lambda: prepare_database(owner_url, self.assembly.settings))
 
     def _start_head(self, head: RayHeadPart, serve: ServePart) -> None:
         self._start_part("starting the Ray head (token, RocksDB store)", head)
@@ -379,14 +380,6 @@ class LocalFabric:
         result = act()
         self._tell(f"{what} … {time.monotonic() - started_s:.1f} s")
         return result
-
-
-def prepare_database(owner_url: str) -> str:
-    """Migrate, and give the application its own, weaker role; returns the application's URL."""
-    from fabric.db.migrate import ensure_application_role, migrate
-
-    migrate(owner_url)
-    return ensure_application_role(owner_url)
 
 
 def keep_ray_logs(assembly: Assembly) -> None:

@@ -15,6 +15,7 @@ from fabric.db.migrate import ensure_application_role, migrate
 from fabric.local.postgres import PostgresServer, start_postgres
 from tests.fixtures.ledger_replay import Replay
 from tests.fixtures.money_replay import MoneyReplay
+from tests.fixtures.postgres import start_again
 
 KILLS = 4
 WRITERS = 3
@@ -74,7 +75,7 @@ def test_no_acknowledged_capture_is_lost_and_every_audit_is_empty_after_each_kil
             writer.join()
         acknowledged |= set().union(*(writer.acknowledged for writer in writers))
         # Then, back again, it knows every capture that it ever acknowledged, and the books balance
-        server = start(folder)
+        server = start_again(folder)
         url = ensure_application_role(server.url)
         with psycopg.connect(url) as connection:
             rows = connection.execute("SELECT subtask_id FROM ledger.transactions WHERE kind = 'capture'").fetchall()

@@ -26,6 +26,9 @@ class FakeStripe:
         self.world = World()
         self.keys = Keys(self.world)
         self.faults = FaultPlan()
+        self.refusals: dict[
+            tuple[str, str], Refused
+        ] = {}  # by method and path: what it refuses for certain, until it is taken away
         self.hold: asyncio.Event | None = None  # requests that move something wait for it, half-way
         self.held = asyncio.Event()  # one of them does
 
@@ -88,6 +91,8 @@ class FakeStripe:
             self.held.set()
             await self.hold.wait()
         try:
+            if (refusal := self.refusals.get(asked[:2])) is not None:
+                raise refusal
             status, answer = 200, self._run(route, given, account, parts)
         except Refused as refused:
             status, answer = refused.status, {"error": refused.error}

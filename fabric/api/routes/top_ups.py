@@ -14,8 +14,9 @@ page = APIRouter(tags=["wallet"])
 THANKS = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Fabric</title>
 <body style="font-family:sans-serif;margin:4em auto;max-width:36em">
 <h1>Thank you</h1><p>Your wallet is credited as soon as the payment is confirmed. Cards take seconds, bank debits take days.</p>
-<p>You can close this page; nothing depends on it.</p></body></html>
+<p>You can close this page; nothing depends on it.</p>{money}</body></html>
 """
+NOT_REAL = "<p><strong>No real money:</strong> this fabric deals in play money or test money.</p>"
 
 
 @router.get("/top-ups/{payment_id}", response_model=TopUpStateOut)
@@ -34,7 +35,8 @@ async def show_top_up(payment_id: str, principal: WalletCaller, services: Servic
 async def show_auto_top_up(principal: WalletCaller, services: ServicesDep) -> AutoTopUpOut:
     """Your automatic top-up; off until you switch it on."""
     async with services.database.reading() as reader:
-        return AutoTopUpOut.of(await automatic_top_ups.read(reader, principal.user_id))
+        found = await automatic_top_ups.read(reader, principal.user_id)
+    return AutoTopUpOut.of(found, livemode=services.payments.livemode)
 
 
 @router.put("/auto-top-up", response_model=AutoTopUpOut)
@@ -48,10 +50,10 @@ async def set_auto_top_up(body: AutoTopUpIn, principal: WalletCaller, services: 
             tx, principal.user_id, enabled=body.enabled, threshold_nanos=usd_nanos(body.threshold_usd),
             amount_nanos=usd_nanos(body.amount_usd), day_max_nanos=usd_nanos(body.day_max_usd), billing=services.settings.billing,
         )  # fmt: skip
-    return AutoTopUpOut.of(written)
+    return AutoTopUpOut.of(written, livemode=services.payments.livemode)
 
 
 @page.get("/topped-up", response_class=HTMLResponse)
-async def topped_up() -> HTMLResponse:
+async def topped_up(services: ServicesDep) -> HTMLResponse:
     """Where Checkout sends people afterwards. It credits nothing: it may be loaded by anybody, or never."""
-    return HTMLResponse(THANKS)
+    return HTMLResponse(THANKS.format(money="" if services.payments.livemode else NOT_REAL))

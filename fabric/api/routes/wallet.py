@@ -1,5 +1,7 @@
 """/api/v1/wallet: balance, entries, top-ups, refunds, limits, promotional credit. Its domain package is billing."""
 
+from functools import partial
+
 from fastapi import APIRouter, Request, Response
 
 from fabric.api.dependencies import RequestIdDep, ServicesDep, WalletCaller
@@ -43,7 +45,7 @@ async def list_entries(principal: WalletCaller, services: ServicesDep, page: Pag
     """The lines on your available credit, newest first."""
     async with services.database.reading() as reader:
         rows = await wallet.entries(reader, principal.user_id, page.before, page.fetch)
-    return page_of(rows, page, cursor=lambda entry: entry.id, render=EntryOut.of)
+    return page_of(rows, page, cursor=lambda entry: entry.id, render=partial(EntryOut.of, livemode=services.payments.livemode))
 
 
 @router.post("/top-ups", status_code=201, response_model=TopUpOut)
@@ -86,7 +88,8 @@ async def request_refund(request: Request, body: RefundIn, principal: WalletCall
 
     async def act(tx: Transaction) -> RefundsOut:
         made = await refunds.request_refund(tx, principal.user_id, amount, reason=body.reason)
-        return RefundsOut(data=[RefundOut.of(refund) for refund in made], livemode=services.payouts.livemode)
+        livemode = services.payouts.livemode
+        return RefundsOut(data=[RefundOut.of(refund, livemode=livemode) for refund in made], livemode=livemode)
 
     return await idempotent(request, principal, services, await request.body(), act, status=201)
 
@@ -96,14 +99,14 @@ async def list_refunds(principal: WalletCaller, services: ServicesDep, page: Pag
     """Your refunds, newest first."""
     async with services.database.reading() as reader:
         rows = await refunds.refunds_of(reader, principal.user_id, before=page.before, limit=page.fetch)
-    return page_of(rows, page, cursor=lambda refund: refund.id, render=RefundOut.of)
+    return page_of(rows, page, cursor=lambda refund: refund.id, render=partial(RefundOut.of, livemode=services.payouts.livemode))
 
 
 @router.get("/limits", response_model=LimitsOut)
 async def show_limits(principal: WalletCaller, services: ServicesDep) -> LimitsOut:
     """Your own spending limits."""
     async with services.database.reading() as reader:
-        return LimitsOut.of(await limits.read_wallet(reader, principal.user_id))
+        return LimitsOut.of(await limits.read_wallet(reader, principal.user_id), livemode=services.payments.livemode)
 
 
 @router.patch("/limits", response_model=LimitsOut)
@@ -113,7 +116,8 @@ async def change_limits(body: LimitsIn, principal: WalletCaller, services: Servi
     async with services.database.transaction() as tx:
         now = await limits.take_wallet(tx, principal.user_id)
         day, job = given.get("day_usd", now.day_limit_nanos), given.get("job_usd", now.job_limit_nanos)
-        return LimitsOut.of(await limits.set_limits(tx, principal.user_id, day_nanos=day, job_nanos=job))
+        state = await limits.set_limits(tx, principal.user_id, day_nanos=day, job_nanos=job)
+        return LimitsOut.of(state, livemode=services.payments.livemode)
 
 
 @router.post("/promotions", status_code=201, response_model=PromotionOut)

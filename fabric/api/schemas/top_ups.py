@@ -51,11 +51,14 @@ class AutoTopUpOut(Body):
     """Whether a payment method was saved."""
     is_stopped: bool
     """The last charge was refused; it goes on after your next top-up, or when you set it anew."""
+    livemode: bool
+    """False: play money."""
 
     @classmethod
-    def of(cls, found: AutomaticTopUp) -> "AutoTopUpOut":
+    def of(cls, found: AutomaticTopUp, *, livemode: bool) -> "AutoTopUpOut":
         """Show it."""
         return cls(
             enabled=found.enabled, threshold=Money.of(found.threshold_nanos), amount=Money.of(found.amount_nanos),
             day_max=Money.of(found.day_max_nanos), has_method=found.has_method, is_stopped=found.is_stopped,
+            livemode=livemode,
         )  # fmt: skip

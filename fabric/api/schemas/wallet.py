@@ -56,15 +56,15 @@ class EntryOut(Body):
     """Available afterwards."""
     job_id: str | None
     livemode: bool | None
-    """Of top-ups: whether it was real money."""
+    """False: play money."""
     created_at: Moment
 
     @classmethod
-    def of(cls, entry: WalletEntry) -> "EntryOut":
+    def of(cls, entry: WalletEntry, *, livemode: bool) -> "EntryOut":
         """Show a line."""
         return cls(
             id=str(entry.id), kind=entry.kind, amount=Money.of(entry.amount_nanos), balance=Money.of(entry.balance_nanos),
-            job_id=None if entry.job_id is None else str(entry.job_id), livemode=entry.livemode, created_at=entry.created_at,
+            job_id=None if entry.job_id is None else str(entry.job_id), livemode=livemode, created_at=entry.created_at,
         )  # fmt: skip
 
 
@@ -128,13 +128,16 @@ class RefundOut(Body):
     failure: str | None
     created_at: Moment
     finished_at: Moment | None
+    livemode: bool
+    """False: play money."""
 
     @classmethod
-    def of(cls, refund: Refund) -> "RefundOut":
+    def of(cls, refund: Refund, *, livemode: bool) -> "RefundOut":
         """Show a refund."""
         return cls.model_validate({
             "id": str(refund.id), "payment_id": refund.payment_id, "amount": Money.of(refund.amount_nanos), "status": refund.status,
             "failure": refund.failure, "created_at": refund.created_at, "finished_at": refund.finished_at,
+            "livemode": livemode,
         })  # fmt: skip
 
 
@@ -160,12 +163,14 @@ class LimitsOut(Body):
 
     day: Money | None
     job: Money | None
+    livemode: bool
+    """False: play money."""
 
     @classmethod
-    def of(cls, state: WalletState) -> "LimitsOut":
+    def of(cls, state: WalletState, *, livemode: bool) -> "LimitsOut":
         """Show the limits of a wallet."""
         day, job = state.day_limit_nanos, state.job_limit_nanos
-        return cls(day=None if day is None else Money.of(day), job=None if job is None else Money.of(job))
+        return cls(day=None if day is None else Money.of(day), job=None if job is None else Money.of(job), livemode=livemode)
 
 
 class PromotionIn(Body):

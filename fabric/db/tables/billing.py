@@ -176,3 +176,13 @@ stripe_calls = Table(
     Column("answer_id", Text, comment="the object that the payment service made"),
     Column("refusal", Text, comment="why it refused for certain"),
 )  # fmt: skip
+
+money_modes = Table(
+    "money_modes", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, server_default=text("1")),
+    Column("mode", Text, nullable=False, comment="play, test, live"),
+    created_at(),
+    CheckConstraint("id = 1", name="single"),
+    CheckConstraint("mode IN ('play','test','live')", name="mode"),
+    comment="one row, written by the first start: play money, test money and real money never share a ledger",
+)  # fmt: skip

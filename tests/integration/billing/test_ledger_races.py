@@ -11,7 +11,7 @@ from fabric.billing.ledger import Capture
 from fabric.core.errors import InsufficientFunds
 from fabric.core.ids import JobId, ProviderId, SubtaskId, UserId
 
-WRITERS = 8
+WRITERS = 16
 
 
 async def funded(database, jobs, hold=10_000):

@@ -152,6 +152,53 @@ async def test_money_that_comes_back_is_noticed_though_no_event_came(shop):
     await shop.agree()
 
 
+async def test_a_bank_that_answers_before_our_call_does_costs_no_attempt(shop):
+    # Given a payout whose bank takes the money and sends it back while the answer to our own call is on its way
+    owner = await shop.earned()
+    payout = await shop.payout(owner)
+    shop.stripe.server.faults.add("POST /v1/payouts", "timeout_after")
+    await payouts.advance_payouts(shop.database, shop.gateway)
+    await payouts.advance_payouts(shop.database, shop.gateway)
+    (account,) = [made["id"] for made in shop.world.all("v2.core.account")]
+    (first,) = shop.world.all("payout", account)
+    assert await bank_payout_of(shop, owner) == (account, None)
+    money_out.bank_takes(shop.world, account, first["id"])
+    await tell_bank_payout(shop, payout, account, first["id"])
+    assert await status_of(shop, payout) == "paid"
+    money_out.bank_refuses(shop.world, account, first["id"])
+    await tell_bank_payout(shop, payout, account, first["id"])
+    assert await status_of(shop, payout) == "returned"
+    # When it is due again
+    await shop.owner.execute("UPDATE payouts SET next_try_at = NULL")
+    await payouts.advance_payouts(shop.database, shop.gateway)
+    # Then that very turn sends it once more, and does not find only the attempt that failed
+    account, second = await bank_payout_of(shop, owner)
+    assert second not in {None, first["id"]}
+    await shop.agree()
+
+
+async def test_a_bank_that_refuses_before_our_call_is_answered_is_asked_again_by_the_next_attempt(shop):
+    owner = await shop.earned()
+    payout = await shop.payout(owner)
+    shop.stripe.server.faults.add("POST /v1/payouts", "timeout_after")
+    await payouts.advance_payouts(shop.database, shop.gateway)
+    await payouts.advance_payouts(shop.database, shop.gateway)
+    (account,) = [made["id"] for made in shop.world.all("v2.core.account")]
+    (first,) = shop.world.all("payout", account)
+    money_out.bank_refuses(shop.world, account, first["id"])
+    await tell_bank_payout(shop, payout, account, first["id"])
+    await shop.owner.execute("UPDATE payouts SET next_try_at = NULL")
+    await payouts.advance_payouts(shop.database, shop.gateway)
+    assert (await bank_payout_of(shop, owner))[1] not in {None, first["id"]}
+    await shop.agree()
+
+
+async def tell_bank_payout(shop, payout, account, bank_payout):
+    found, _ = await shop.gateway.payout_of(account, bank_payout)
+    async with shop.database.transaction() as tx:
+        await payouts.settle_bank_payout(tx, payout.id, found)
+
+
 async def test_a_payout_asked_for_twice_at_once_is_paid_from_what_there_is(shop):
     owner = await shop.earned(40)
     answers = await asyncio.gather(shop.payout(owner), shop.payout(owner), return_exceptions=True)

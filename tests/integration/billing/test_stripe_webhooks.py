@@ -135,7 +135,7 @@ async def story(shop) -> list[UserId]:
 
 @given(seed=st.integers(0, 2**32), late=st.booleans())
 @settings(
-    max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=6, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 def test_any_delivery_ends_with_the_same_books(run_shop, seed, late):
     async def scenario(shop):
