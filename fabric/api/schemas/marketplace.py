@@ -28,6 +28,8 @@ class OfferOut(Body):
     """Whether it works on something now."""
     isolation: str
     """What its agent says stands between a model and the machine: `sandbox` (no network, no files) or `process` (a child with limits)."""
+    is_auto: bool
+    """Whether its price follows the suggestion; else its owner has set it."""
     own: bool
     """Whether the machine is yours; then your jobs run on it only if they say so."""
 
