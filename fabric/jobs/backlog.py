@@ -21,13 +21,13 @@ Kind = tuple[UUID, Requirements, int | None, int, frozenset[UUID]]
 
 def waiting_work(jobs: Sequence[OpenJob]) -> list[Waiting]:
     """The work of unfinished jobs that no slot has, in groups of jobs that accept the same slots. One's own machines are no market."""
-    seconds: dict[Kind, float] = defaultdict(float)
-    spendable: dict[Kind, int] = defaultdict(int)
+    groups: dict[Kind, list[tuple[float, int]]] = defaultdict(list)
     for job in jobs:
         kind = (job.owner_id, job.requirements, job.rate_nanos_per_hour_max, job.memory_bytes, job.barred_owner_ids)
-        seconds[kind] += (job.waiting + job.delayed) * job.items_per_subtask * job.item_us / MICROSECONDS_PER_S
-        spendable[kind] += job.spendable_nanos
-    return [Waiting(waits_s, spendable[kind], _acceptance(kind)) for kind, waits_s in seconds.items() if waits_s > 0]
+        if subtasks := job.waiting + job.delayed:
+            waits_s = subtasks * job.items_per_subtask * job.item_us / MICROSECONDS_PER_S
+            groups[kind].append((waits_s, job.spendable_nanos))
+    return [Waiting(tuple(waiting), _acceptance(kind)) for kind, waiting in groups.items()]
 
 
 async def follow_demand(database: Database, billing: BillingSettings) -> int:

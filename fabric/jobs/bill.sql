@@ -20,5 +20,5 @@ SELECT a.provider_id, p.name, a.slot, a.outcome, a.late_at IS NOT NULL AS is_lat
 SELECT count(*) AS subtasks, CAST(coalesce(sum(e.amount), 0) AS bigint) AS nanos
   FROM ledger.transactions AS t
   JOIN ledger.entries AS e ON e.transaction_id = t.id AND e.side = 'C'
-  JOIN ledger.accounts AS a ON a.id = e.account_id AND a.kind IN ('requestor:*:available', 'requestor:*:promotional')
+  JOIN ledger.accounts AS a ON a.id = e.account_id AND starts_with(a.kind, 'requestor')
  WHERE t.job_id = :job_id AND t.kind = 'clawback';

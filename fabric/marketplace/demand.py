@@ -33,9 +33,19 @@ SECONDS_PER_HOUR = 3600
 class Waiting:
     """Work that waits, of jobs that accept the same slots."""
 
-    seconds: float  # on one slot of speed 1
-    spendable_nanos: int  # what its holds can still pay: a wish without money is no demand
+    jobs: tuple[tuple[float, int], ...]  # of each: seconds on one slot of speed 1, and the nano-USD that its hold can still pay
     accepts: Callable[[Offer], bool]
+
+    @property
+    def seconds(self) -> float:
+        """Of all of them."""
+        return sum(seconds for seconds, _ in self.jobs)
+
+    def paid_seconds(self, rate_nanos_per_hour: float) -> float:
+        """As much of it as can be paid at a rate: a wish without money is no demand."""
+        if rate_nanos_per_hour <= 0:
+            return self.seconds
+        return sum(min(seconds, nanos / rate_nanos_per_hour * SECONDS_PER_HOUR) for seconds, nanos in self.jobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +69,7 @@ def look(offers: Sequence[Offer], waiting: Sequence[Waiting], table: DeviceTable
         if not fit:
             continue
         rate = min(offers[index].rate_nanos_per_hour / offers[index].speed for index in fit)
-        seconds = min(group.seconds, group.spendable_nanos / rate * SECONDS_PER_HOUR) if rate else group.seconds
-        each_s = seconds / sum(offers[index].speed for index in fit)
+        each_s = group.paid_seconds(rate) / sum(offers[index].speed for index in fit)
         for index in fit:
             busy_s[index] += each_s
     found: dict[str, list[int]] = defaultdict(list)

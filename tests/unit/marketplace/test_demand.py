@@ -22,7 +22,7 @@ def an_offer(accelerator="cpu", *, speed=1.0, is_busy=True, rate=HOUR_NANOS, dev
 
 
 def work(seconds, *, nanos=10**12, accepts=lambda offer: True):
-    return Waiting(seconds, nanos, accepts)
+    return Waiting(((seconds, nanos),), accepts)
 
 
 @given(backlogs, shares)
