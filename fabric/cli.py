@@ -329,12 +329,15 @@ def operator_prices(as_json: AsJson = False) -> None:
 def operator_set_prices(
     reason: Annotated[str, typer.Option(help="Why; kept for ever.")],
     commission_bps: Annotated[int | None, typer.Option(help="The platform's part, in basis points.")] = None,
-    devices: Annotated[Path | None, typer.Option(help="JSON: the whole device table, as `prices --json` shows it.", exists=True)] = None,
+    devices: Annotated[
+        Path | None, typer.Option(help="JSON: the whole device table, as `prices --json` prints it.", exists=True)
+    ] = None,
     effective_at: Annotated[str | None, typer.Option("--from", help="RFC 3339; left out: now.")] = None,
 ) -> None:
     """Change commission or device table for jobs that are submitted from then on; on the fabric's own machine no key is needed."""
     module = server_module("fabric.local.operate")
-    table = None if devices is None else json.loads(devices.read_text())
+    given = None if devices is None else json.loads(devices.read_text())
+    table = given["devices"] if given and isinstance(given.get("devices"), dict) else given
     with Client(**{**connection, **module.operator_connection()}) as client:
         show_prices(client.prices.decide(reason, commission_bps=commission_bps, devices=table, effective_at=effective_at))
 

@@ -96,7 +96,11 @@ async def _caps_of_leases(tx: Transaction, completions: Sequence[Completion]) ->
 
 async def _note_late(tx: Transaction, late: Sequence[Completion]) -> None:
     if late:
-        parameters = {"ids": [c.subtask_id for c in late], "fences": [c.fence for c in late], "provider_ids": [c.provider_id for c in late]}
+        parameters = {
+            "ids": [c.subtask_id for c in late],
+            "fences": [c.fence for c in late],
+            "provider_ids": [c.provider_id for c in late],
+        }
         await tx.execute(STATEMENTS["note_late"], parameters)
 
 

@@ -22,7 +22,14 @@ from fabric.marketplace.store import GivenQuote
 
 
 async def price_job(
-    reader: Reader, owner_id: UserId, spec: JobSpec, *, items: int, item_us: float, settings: Settings, memory_bytes: int = 0,
+    reader: Reader,
+    owner_id: UserId,
+    spec: JobSpec,
+    *,
+    items: int,
+    item_us: float,
+    settings: Settings,
+    memory_bytes: int = 0,
     tells_capacity: bool = False,
 ) -> Quote:
     """What so many items would cost this user now, from the slots that suit the job and have `memory_bytes` for its model.

@@ -1,7 +1,7 @@
 """Queue and idle slots to a factor: bounded, monotone, one step at a time, back to 1; and how likely a slot is free."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabric.core.ids import ProviderId, UserId
@@ -15,6 +15,7 @@ HOUR_NANOS = 10_000_000
 backlogs = st.floats(0, 1e9)
 shares = st.floats(0, 1)
 factors = st.floats(1, FACTOR_MAX)
+seldom = settings(max_examples=50, deadline=None)
 
 
 def an_offer(accelerator="cpu", *, speed=1.0, is_busy=True, rate=HOUR_NANOS, device="processor"):
@@ -25,6 +26,7 @@ def work(seconds, *, nanos=10**12, accepts=lambda offer: True):
     return Waiting(((seconds, nanos),), accepts)
 
 
+@seldom
 @given(backlogs, shares)
 def test_a_target_is_bounded_and_one_when_all_are_idle_or_nothing_waits(backlog_s, idle):
     assert 1.0 <= demand.target_factor(backlog_s, idle) <= FACTOR_MAX
@@ -32,6 +34,7 @@ def test_a_target_is_bounded_and_one_when_all_are_idle_or_nothing_waits(backlog_
     assert demand.target_factor(0.0, idle) == demand.target_factor(demand.BALANCED_S, idle) == 1.0
 
 
+@seldom
 @given(backlogs, backlogs, shares, shares)
 def test_a_target_grows_with_what_waits_and_falls_with_what_is_idle(backlog_s, more_s, idle, idler):
     few, many = sorted((backlog_s, more_s))
@@ -45,6 +48,7 @@ def test_five_minutes_of_work_at_each_busy_slot_are_half_the_way():
     assert demand.target_factor(float("inf"), 0.0) == FACTOR_MAX
 
 
+@seldom
 @given(factors, factors, st.floats(-5, 1e6))
 def test_a_step_is_bounded_goes_the_right_way_and_stops_at_its_target(present, target, minutes):
     moved = demand.next_factor(present, target, minutes)
@@ -52,6 +56,7 @@ def test_a_step_is_bounded_goes_the_right_way_and_stops_at_its_target(present, t
     assert abs(moved - present) <= FACTOR_STEP_PER_MINUTE * min(MINUTES_PER_STEP_MAX, max(0.0, minutes)) + 1e-12
 
 
+@seldom
 @given(factors, st.lists(st.tuples(backlogs, shares), max_size=20))
 def test_whatever_happens_a_factor_stays_within_bounds_and_comes_back_to_one_when_it_is_quiet(factor, hours):
     for backlog_s, idle in hours:
@@ -62,6 +67,7 @@ def test_whatever_happens_a_factor_stays_within_bounds_and_comes_back_to_one_whe
     assert factor == 1.0
 
 
+@seldom
 @given(factors, st.lists(st.floats(0, 1), max_size=30), st.integers(1, 10**10))
 def test_no_rate_outgrows_the_bound_of_a_quote_while_it_holds(factor, steps_min, base):
     start, minutes = factor, 0.0
@@ -88,6 +94,7 @@ def test_work_that_nobody_accepts_or_that_cannot_pay_is_no_demand():
 histories = st.lists(st.booleans(), max_size=180)
 
 
+@seldom
 @given(histories)
 def test_capacity_is_a_probability_and_never_certain(was_free):
     low, high = (demand.capacity_probability(now, was_free) for now in (False, True))
