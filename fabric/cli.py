@@ -1,4 +1,4 @@
-"""The `fabric` command: up, demo, doctor, jobs, models, files, wallet, providers, token, ledger."""
+"""The `fabric` command: up, demo, doctor, jobs, models, files, wallet, providers, operator, token, ledger."""
 
 import importlib
 import json
@@ -8,10 +8,9 @@ from types import ModuleType
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from fabric.client import Client, FabricClientError
+from fabric.client.printing import console, shapes, show, show_bill, show_prices, write_results
 
 app = typer.Typer(help="Run ONNX models on machines that people own.", no_args_is_help=True, pretty_exceptions_enable=False)
 jobs_app = typer.Typer(help="Submit, watch, list and cancel jobs.", no_args_is_help=True)
@@ -20,9 +19,10 @@ wallet_app = typer.Typer(help="Balance, entries, top-ups, refunds, payouts.", no
 providers_app = typer.Typer(help="Your machines, and tokens that let machines join.", no_args_is_help=True)
 token_app = typer.Typer(help="For the operator: the cluster's token.", no_args_is_help=True)
 ledger_app = typer.Typer(help="For the operator: are the books right?", no_args_is_help=True)
+operator_app = typer.Typer(help="For the operator: commission and device prices.", no_args_is_help=True)
 for name, group in [
     ("jobs", jobs_app), ("models", models_app), ("wallet", wallet_app), ("providers", providers_app), ("token", token_app),
-    ("ledger", ledger_app),
+    ("ledger", ledger_app), ("operator", operator_app),
 ]:  # fmt: skip
     app.add_typer(group, name=name)
 
@@ -30,8 +30,6 @@ connection: dict[str, Any] = {}
 """How every command reaches the endpoint, beside FABRIC_URL and FABRIC_API_KEY."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the endpoint's answer as JSON.")]
-console = Console()
-PIPE_WIDTH = 250
 
 
 def main() -> None:
@@ -174,6 +172,21 @@ def jobs_results(job_id: str, output: Path) -> None:
         write_results(client.job(job_id), output)
 
 
+@jobs_app.command("bill")
+def jobs_bill(
+    job_id: str, as_json: AsJson = False, as_csv: Annotated[bool, typer.Option("--csv", help="For a spreadsheet.")] = False
+) -> None:
+    """What a job costs, item by item, and which attempts cost nothing and why."""
+    with connect() as client:
+        job = client.job(job_id)
+        if as_csv:
+            typer.echo(job.bill_csv(), nl=False)
+        elif as_json:
+            console.print_json(json.dumps(job.bill()))
+        else:
+            show_bill(job.bill())
+
+
 @jobs_app.command("cancel")
 def jobs_cancel(job_id: str) -> None:
     """Stop a job; what is done is kept."""
@@ -314,6 +327,32 @@ def providers_ban(
     console.print(f"{provider_id} is cut off")
 
 
+@operator_app.command("prices")
+def operator_prices(as_json: AsJson = False) -> None:
+    """Commission, device table, demand factors, and the latest decisions with who and why."""
+    module = server_module("fabric.local.operate")
+    with Client(**{**connection, **module.operator_connection()}) as client:
+        found = client.prices.decided()
+    console.print_json(json.dumps(found)) if as_json else show_prices(found)
+
+
+@operator_app.command("set-prices")
+def operator_set_prices(
+    reason: Annotated[str, typer.Option(help="Why; kept for ever.")],
+    commission_bps: Annotated[int | None, typer.Option(help="The platform's part, in basis points.")] = None,
+    devices: Annotated[
+        Path | None, typer.Option(help="JSON: the whole device table, as `prices --json` prints it.", exists=True)
+    ] = None,
+    effective_at: Annotated[str | None, typer.Option("--from", help="RFC 3339; left out: now.")] = None,
+) -> None:
+    """Change commission or device table for jobs that are submitted from then on; on the fabric's own machine no key is needed."""
+    module = server_module("fabric.local.operate")
+    given = None if devices is None else json.loads(devices.read_text())
+    table = given["devices"] if given and isinstance(given.get("devices"), dict) else given
+    with Client(**{**connection, **module.operator_connection()}) as client:
+        show_prices(client.prices.decide(reason, commission_bps=commission_bps, devices=table, effective_at=effective_at))
+
+
 @token_app.command("rotate")
 def token_rotate() -> None:
     """Give the cluster another token, on the machine where `fabric up` runs; says how long the endpoint was away."""
@@ -349,32 +388,3 @@ def ledger_correct(
     """Post a correction, as the owner of the database."""
     module = server_module("fabric.local.correct")
     raise typer.Exit(module.run_correction(lines, key=key, operator=operator, reason=reason))
-
-
-def show(rows: list[dict[str, Any]], columns: dict[str, Any], as_json: bool) -> None:
-    """Print rows as a table, or as the JSON they came as."""
-    if as_json:
-        console.print_json(json.dumps(rows))
-        return
-    table = Table(box=None, pad_edge=False)
-    for title in columns:
-        table.add_column(title, overflow="fold", no_wrap=title == "id")  # an id is there to be copied
-    for row in rows:
-        table.add_row(*(str(cell(row)) for cell in columns.values()))
-    # A pipe has no width: there nothing is folded.
-    (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(table)
-
-
-def shapes(tensors: dict[str, Any]) -> str:
-    """Named tensors in one short line."""
-    return ", ".join(f"{name} {t['dtype']}{t['shape']}" for name, t in tensors.items())
-
-
-def write_results(job: Any, output: Path) -> None:
-    """Write a job's outputs to an .npz and say so."""
-    import numpy as np
-
-    outputs = job.results()
-    with output.open("wb") as file:
-        np.savez(file, **outputs)
-    console.print(f"{output}: " + ", ".join(f"{name} {array.shape}" for name, array in outputs.items()))

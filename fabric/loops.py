@@ -17,8 +17,9 @@ from fabric.core.errors import FabricError
 from fabric.core.telemetry import logger
 from fabric.files import files
 from fabric.identity import expiry
-from fabric.jobs import finish, queue
+from fabric.jobs import backlog, finish, queue
 from fabric.marketplace import store as marketplace_store
+from fabric.marketplace.demand import SAMPLE_PERIOD_S
 from fabric.providers import presence
 from fabric.storage.local import LocalStore
 from fabric.wiring import Services
@@ -61,6 +62,11 @@ async def forget_old_credentials(services: Services) -> int:
 async def forget_old_quotes(services: Services) -> int:
     """Forget quotes that ended."""
     return await services.database.retrying(marketplace_store.delete_expired_quotes)
+
+
+async def follow_demand(services: Services) -> int:
+    """Let suggested prices, and the slots that follow them, move one bounded step towards what queue and idle slots say."""
+    return await backlog.follow_demand(services.database, services.settings.billing)
 
 
 async def collect_garbage(services: Services) -> int:
@@ -143,6 +149,7 @@ LOOPS: Sequence[Loop] = (
     Loop("reconcile_with_payments", 3600.0, reconcile_with_payments),
     Loop("forget_old_credentials", 600.0, forget_old_credentials),
     Loop("forget_old_quotes", 600.0, forget_old_quotes),
+    Loop("follow_demand", SAMPLE_PERIOD_S, follow_demand),
     Loop("collect_garbage", 30.0, collect_garbage),
     Loop("sweep_unfinished_uploads", 3600.0, sweep_unfinished_uploads),
 )

@@ -1,4 +1,4 @@
-"""Client: credentials, then .jobs, .models, .files, .wallet, .providers."""
+"""Client: credentials, then .jobs, .models, .files, .wallet, .providers, .prices."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,7 @@ from fabric.client.files import Files
 from fabric.client.inputs import Input, job_inputs
 from fabric.client.jobs import Job, Jobs
 from fabric.client.models import Models
+from fabric.client.prices import Prices
 from fabric.client.providers import Providers
 from fabric.client.transport import Transport
 from fabric.client.trust import Trust
@@ -54,6 +55,7 @@ class Client:
         self.files = Files(self._transport)
         self.jobs = Jobs(self._transport)
         self.models = Models(self._transport)
+        self.prices = Prices(self._transport)
         self.providers = Providers(self._transport)
         self.wallet = Wallet(self._transport)
 
@@ -94,7 +96,7 @@ class Client:
             inputs: An array, a path (.npy, .npz, image), a list of paths or bytes (one item each), uploaded files, or a dict of those
                 by input name. Axis 0 is the item axis.
             options: budget_usd, max_price_usd_per_hour, deadline_s, priority, own_machines, requirements, items_per_subtask,
-                idempotency_key.
+                quote (the id of one for the same work), idempotency_key.
 
         Raises:
             InvalidInput: what does not fit, and where.
@@ -119,7 +121,7 @@ def job_options(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TypeError: an option that no job has.
     """
-    known = {"budget_usd", "max_price_usd_per_hour", "deadline_s", "priority", "own_machines", "requirements"}
+    known = {"budget_usd", "max_price_usd_per_hour", "deadline_s", "priority", "own_machines", "requirements", "quote"}
     body: dict[str, Any] = {}
     for name, value in options.items():
         if name == "items_per_subtask":

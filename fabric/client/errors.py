@@ -97,6 +97,12 @@ class Ragged(Invalid):
     code = "ragged"
 
 
+class QuoteMismatch(Invalid):
+    """This quote was given for other work."""
+
+    code = "quote_mismatch"
+
+
 class IdempotencyMismatch(Invalid):
     """This Idempotency-Key was used with another body."""
 
@@ -179,6 +185,18 @@ class AlreadyFinished(Conflict):
     """It has already ended."""
 
     code = "already_finished"
+
+
+class QuoteExpired(Conflict):
+    """This quote has expired; ask for another one."""
+
+    code = "quote_expired"
+
+
+class QuoteUsed(Conflict):
+    """A job was submitted with this quote already; ask for another one."""
+
+    code = "quote_used"
 
 
 class RequestInProgress(Conflict):

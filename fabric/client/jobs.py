@@ -130,6 +130,14 @@ class Job:
                 return found
             params["cursor"] = page["next_cursor"]
 
+    def bill(self) -> dict[str, Any]:
+        """What it costs, item by item: `charged` and `free` lines by slot and rate, and sums that equal the ledger's."""
+        return dict(self._transport.request("GET", f"/api/v1/jobs/{self.id}/bill"))
+
+    def bill_csv(self) -> str:
+        """The same for a spreadsheet."""
+        return self._transport.send("GET", f"/api/v1/jobs/{self.id}/bill", params={"format": "csv"}).text
+
     def results(self, *, on_error: str = "raise") -> "dict[str, np.ndarray[Any, Any]]":
         """Every output by name, in input order: arrays with one row for each item.
 

@@ -6,6 +6,7 @@
     │   ├── InvalidInput            invalid_input
     │   ├── EmptyJob                empty_job
     │   ├── Ragged                  ragged
+    │   ├── QuoteMismatch           quote_mismatch
     │   └── IdempotencyMismatch     idempotency_mismatch
     ├── Malformed 400               malformed
     ├── Unauthenticated 401         unauthenticated
@@ -20,6 +21,8 @@
     │   ├── NotOnboarded            not_onboarded
     │   ├── AlreadyExists           already_exists
     │   ├── AlreadyFinished         already_finished
+    │   ├── QuoteExpired            quote_expired
+    │   ├── QuoteUsed               quote_used
     │   └── RequestInProgress       request_in_progress
     ├── TooLarge 413                too_large
     ├── UnsupportedMedia 415        unsupported_media
@@ -79,6 +82,12 @@ class Ragged(Invalid):
     """The items of this output differ in shape, so they are no single array; fetch them as parts."""
 
     code = "ragged"
+
+
+class QuoteMismatch(Invalid):
+    """This quote was given for other work."""
+
+    code = "quote_mismatch"
 
 
 class IdempotencyMismatch(Invalid):
@@ -175,6 +184,18 @@ class AlreadyFinished(Conflict):
     """It has already ended."""
 
     code = "already_finished"
+
+
+class QuoteExpired(Conflict):
+    """This quote has expired; ask for another one."""
+
+    code = "quote_expired"
+
+
+class QuoteUsed(Conflict):
+    """A job was submitted with this quote already; ask for another one."""
+
+    code = "quote_used"
 
 
 class RequestInProgress(Conflict):

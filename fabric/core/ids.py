@@ -136,6 +136,12 @@ class QuoteId(Id):
     prefix = "quo"
 
 
+class PriceChangeId(Id):
+    """An operator's decision on prices."""
+
+    prefix = "prc"
+
+
 class TransactionId(Id):
     """A ledger transaction."""
 

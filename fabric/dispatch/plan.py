@@ -131,7 +131,7 @@ def _demand(job: OpenJob, snapshot: Snapshot) -> _Demand:
     if suitable and not working:
         demand.reason = PROVIDER_FAILING
     for slot in working:
-        rate = 0 if slot.owner_id == job.owner_id else slot.rate_nanos_per_hour
+        rate = slot.rate_for(job)
         if job.rate_nanos_per_hour_max is None or rate <= job.rate_nanos_per_hour_max:
             offer = demand.offers[slot.id] = _offer(job, slot, rate, snapshot)
             demand.providers.add(slot.provider_id)

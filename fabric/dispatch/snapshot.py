@@ -27,6 +27,19 @@ class OfferedSlot:
     rate_nanos_per_hour: int
     speed: float  # against the slot of speed 1, by the benchmark at joining
     status: str = "online"  # paused and draining slots finish what they have
+    older_rates: tuple[tuple[float, int], ...] = ()  # until when (epoch seconds) a job was priced to get which rate, oldest first
+
+    def rate_for(self, job: OpenJob) -> int:
+        """What a job pays for an hour: nothing to its own owner, and no more than the device table of its time makes of an offer
+        that follows the suggestion.
+        """
+        if self.owner_id == job.owner_id:
+            return 0
+        if job.priced_at_s is not None:
+            for until_s, rate in self.older_rates:
+                if job.priced_at_s < until_s:
+                    return rate
+        return self.rate_nanos_per_hour
 
     @property
     def provider_id(self) -> UUID:

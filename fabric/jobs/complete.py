@@ -51,10 +51,12 @@ async def settle(tx: Transaction, completions: Sequence[Completion], *, attempts
     """
     if not completions:
         return []
-    await tx.execute(STATEMENTS["lock_jobs"], {"job_ids": list({c.job_id for c in completions})})
+    jobs = (await tx.execute(STATEMENTS["lock_jobs"], {"job_ids": list({c.job_id for c in completions})})).mappings()
+    commissions_bps = {row["id"]: row["commission_bps"] for row in jobs}
     caps = await _caps_of_leases(tx, completions)
     gross = {index: min(completions[index].gross_nanos, cap) for index, cap in caps.items()}
-    outcomes = await _capture(tx, completions, gross)
+    outcomes = await _capture(tx, completions, gross, commissions_bps)
+    await _note_late(tx, [completion for index, completion in enumerate(completions) if index not in caps])
     answers = [Settled(c.subtask_id, "stale") for c in completions]
     done: list[int] = []
     for index in caps:
@@ -92,12 +94,23 @@ async def _caps_of_leases(tx: Transaction, completions: Sequence[Completion]) ->
     return caps
 
 
+async def _note_late(tx: Transaction, late: Sequence[Completion]) -> None:
+    if late:
+        parameters = {
+            "ids": [c.subtask_id for c in late],
+            "fences": [c.fence for c in late],
+            "provider_ids": [c.provider_id for c in late],
+        }
+        await tx.execute(STATEMENTS["note_late"], parameters)
+
+
 async def _capture(
-    tx: Transaction, completions: Sequence[Completion], gross: Mapping[int, int]
+    tx: Transaction, completions: Sequence[Completion], gross: Mapping[int, int], commissions_bps: Mapping[UUID, int | None]
 ) -> dict[UUID, ledger.CaptureOutcome]:
     captures = [
-        ledger.Capture(c.subtask_id, c.job_id, c.provider_id, amount, c.commission_bps)
-        for c, amount in ((completions[index], amount) for index, amount in gross.items()) if amount > 0
+        ledger.Capture(c.subtask_id, c.job_id, c.provider_id, amount, c.commission_bps if kept is None else kept)
+        for c, amount in ((completions[index], amount) for index, amount in gross.items())
+        for kept in [commissions_bps.get(c.job_id)] if amount > 0
     ]  # fmt: skip
     return {outcome.subtask_id: outcome for outcome in await ledger.capture(tx, captures)} if captures else {}
 

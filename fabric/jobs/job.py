@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from fabric.core.ids import JobId, ModelVersionId, OrderId, ProviderId, SubtaskId, UserId
+from fabric.core.ids import JobId, ModelVersionId, OrderId, ProviderId, QuoteId, SubtaskId, UserId
 from fabric.jobs.requirements import Requirements
 
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -38,6 +38,8 @@ class Job:
     reserved_nanos: int
     released_nanos: int
     rate_nanos_per_hour_max: int | None
+    commission_bps: int | None  # None: from before it was kept with the job
+    quote_id: UUID | None
     waiting_reason: str | None
     waiting_since: datetime | None
     error_code: str | None
@@ -114,6 +116,7 @@ class OpenJob:
     created_at: datetime
     memory_bytes: int = 0  # the peak of its model's profile
     barred_owner_ids: frozenset[UUID] = frozenset()  # who gave the promotional credit in its hold
+    priced_at_s: float | None = None  # epoch seconds; the device table of then is what its slots follow. None: the present one
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,7 @@ class Completion:
     cap_us: int
     billed_us: int
     gross_nanos: int  # never more than Leased.cap_nanos is captured; 0 on the requestor's own machine
-    commission_bps: int
+    commission_bps: int  # for jobs from before it was kept with them; else the job's own counts
     output: bytes | None = None
     output_key: str | None = None
     output_size: int | None = None
@@ -219,3 +222,4 @@ class JobSpec:
     rate_nanos_per_hour_max: int | None = None
     deadline_s: float | None = None
     priority: int = 0
+    quote_id: QuoteId | None = None

@@ -145,7 +145,7 @@ def _open_job(row: dict[str, Any], avoiding: dict[Any, int], delayed: int) -> Op
         delayed=delayed, avoiding=avoiding, item_us=row["item_us"], rate_nanos_per_hour_max=row["rate_nanos_per_hour_max"],
         own_machines=row["own_machines"], requirements=requirements, items_per_subtask=row["items_per_subtask"],
         spendable_nanos=row["spendable_nanos"], waiting_reason=row["waiting_reason"], created_at=row["created_at"],
-        memory_bytes=row["memory_bytes"], barred_owner_ids=frozenset(row["barred_owner_ids"]),
+        memory_bytes=row["memory_bytes"], barred_owner_ids=frozenset(row["barred_owner_ids"]), priced_at_s=row["priced_at_s"],
     )  # fmt: skip
 
 

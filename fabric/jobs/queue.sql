@@ -3,7 +3,8 @@
 -- lock_jobs --
 -- Take the rows of jobs in id order, before any other row that belongs to them: the one lock order.
 SELECT id, owner_id, status, held_nanos, held_nanos - captured_nanos - reserved_nanos AS spendable_nanos, subtasks_leased,
-       waiting_reason, coalesce(extract(epoch FROM clock_timestamp() - waiting_since), 0) AS waiting_s, barred_owner_ids
+       waiting_reason, coalesce(extract(epoch FROM clock_timestamp() - waiting_since), 0) AS waiting_s, barred_owner_ids,
+       commission_bps
   FROM jobs
  WHERE id = ANY(CAST(:job_ids AS uuid[]))
  ORDER BY id
@@ -17,6 +18,7 @@ SELECT j.id, j.owner_id, j.model_version_id, j.status, j.priority,
        j.rate_nanos_per_hour_max, j.own_machines, j.requirements,
        CAST(j.items_total AS float) / j.subtasks_total AS items_per_subtask,
        j.held_nanos - j.captured_nanos - j.reserved_nanos AS spendable_nanos, j.waiting_reason, j.created_at, j.barred_owner_ids,
+       CAST(extract(epoch FROM coalesce(j.priced_at, j.created_at)) AS float) AS priced_at_s,
        coalesce(CAST(v.profile ->> 'memory_bytes' AS bigint), 0) AS memory_bytes
   FROM jobs AS j
   JOIN model_versions AS v ON v.id = j.model_version_id
@@ -143,6 +145,12 @@ SELECT g.n, s.cap_nanos
   JOIN subtasks AS s ON s.id = g.id
  WHERE s.fence = g.fence AND s.provider_id = g.provider_id AND s.job_id = g.job_id AND s.status = 'leased'
  ORDER BY g.n;
+
+-- note_late --
+-- Remember that a result came after its lease had ended: it was dropped, and cost nothing. A duplicate of what was paid is nothing.
+UPDATE attempts AS a SET late_at = clock_timestamp()
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS int[]), CAST(:provider_ids AS uuid[])) AS g(id, fence, provider_id)
+ WHERE a.subtask_id = g.id AND a.fence = g.fence AND a.provider_id = g.provider_id AND a.outcome <> 'done' AND a.late_at IS NULL;
 
 -- settle --
 -- Mark subtasks done, write their attempts and count once for each job; a job whose last subtask this was has succeeded.

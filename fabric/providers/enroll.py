@@ -22,6 +22,7 @@ from fabric.events import outbox
 from fabric.providers import grants, store
 from fabric.providers.capabilities import Capabilities, SlotReport, check_capabilities, granted_labels, granted_resources
 from fabric.providers.presence import HEARTBEAT_S
+from fabric.providers.rates import require_rate
 
 TOKEN_PREFIX = "fjt_"  # noqa: S105
 CREDENTIAL_PREFIX = "fpc_"
@@ -31,7 +32,7 @@ EXPIRES_S_MAX = 90 * 86_400
 DISTRIBUTION = "onnx-fabric"
 
 RateOf = Callable[[SlotReport], int]
-"""The price of a slot in nano-USD per hour, for an owner who named none."""
+"""What a slot is suggested to ask, in nano-USD per hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Application:
     region: str
     versions: Versions
     capabilities: Capabilities
-    rate_nanos_per_hour: int | None  # the owner's price for every slot; None: suggested at enrolment, unchanged later
+    rate_nanos_per_hour: int | None  # the owner's own for every slot; None: it follows the suggestion, or stays what it is
     address: str | None
 
 
@@ -288,9 +289,10 @@ def provider_ports(start: int | None) -> dict[str, int] | None:
 
 async def _write_slots(tx: Transaction, provider_id: ProviderId, application: Application, rate_of: RateOf) -> None:
     named = application.rate_nanos_per_hour
+    require_rate(named)
     reports = application.capabilities.slots
     rates = [rate_of(slot) if named is None else named for slot in reports]
-    await store.write_slots(tx, provider_id, reports, rates, reprice=named is not None)
+    await store.write_slots(tx, provider_id, reports, rates, is_own=named is not None)
 
 
 def _columns(provider_id: ProviderId, application: Application) -> dict[str, Any]:

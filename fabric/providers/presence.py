@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from fabric.core.errors import Invalid, Unauthenticated
+from fabric.core.errors import Unauthenticated
 from fabric.core.ids import ProviderId
 from fabric.db.engine import Database, Transaction
 from fabric.events import outbox
 from fabric.providers import grants, store
+from fabric.providers.rates import AUTO, Rate, require_rate
 
 HEARTBEAT_S = 5.0
 SILENT_S = 15.0
 ALL_SILENT_S = 45.0
-RATE_NANOS_PER_HOUR_MAX = 1_000_000_000_000_000  # a million USD
 
 Desired = Literal["run", "pause", "drain", "leave"]
 
@@ -78,8 +78,8 @@ class Changes:
 
     name: str | None = None
     state: Literal["paused", "online"] | None = None
-    rate_nanos_per_hour: int | None = None  # of every slot
-    slots: tuple[tuple[int, int | None, bool | None], ...] = ()  # (slot, rate, enabled)
+    rate_nanos_per_hour: Rate | None = None  # of every slot
+    slots: tuple[tuple[int, Rate | None, bool | None], ...] = ()  # (slot, rate, enabled)
 
 
 async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, changes: Changes) -> store.Provider:
@@ -91,16 +91,14 @@ async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, chang
     """
     machine = await store.provider(tx, owner_id, provider_id)
     for rate in [changes.rate_nanos_per_hour, *(rate for _, rate, _ in changes.slots)]:
-        if rate is not None and not 0 <= rate <= RATE_NANOS_PER_HOUR_MAX:
-            raise Invalid("A price lies between 0 and a million USD per hour.")
+        require_rate(rate)
     if changes.name is not None:
         await store.change_provider(tx, provider_id, name=changes.name)
     if changes.rate_nanos_per_hour is not None:
         for slot in machine.slots:
-            await store.change_slot(tx, provider_id, slot.slot, rate_nanos_per_hour=changes.rate_nanos_per_hour)
+            await store.change_slot(tx, provider_id, slot.slot, **_columns_of(changes.rate_nanos_per_hour))
     for number, rate, enabled in changes.slots:
-        values = {"rate_nanos_per_hour": rate, "enabled": enabled}
-        if given := {name: value for name, value in values.items() if value is not None}:
+        if given := {**_columns_of(rate), **({} if enabled is None else {"enabled": enabled})}:
             await store.change_slot(tx, provider_id, number, **given)
     if changes.state == "paused" and machine.status != "draining":
         await store.change_provider(tx, provider_id, status="paused")
@@ -108,6 +106,13 @@ async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, chang
         await store.resume_provider(tx, provider_id)
     await outbox.notify_dispatch(tx, "slots")
     return await store.provider(tx, owner_id, provider_id)
+
+
+def _columns_of(rate: Rate | None) -> dict[str, Any]:
+    """An own rate counts at once; one that follows the suggestion moves from where it stands, at the price engine's next turn."""
+    if rate is None:
+        return {}
+    return {"is_auto": True} if rate == AUTO else {"is_auto": False, "rate_nanos_per_hour": rate, "older_rates": []}
 
 
 async def remove(tx: Transaction, owner_id: UUID, provider_id: ProviderId) -> None:

@@ -45,6 +45,7 @@ class Slot:
     benchmark_runs_per_s: float
     rate_nanos_per_hour: int
     enabled: bool
+    is_auto: bool  # its rate follows the suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class ReadySlot:
     memory_gib: float
     benchmark_runs_per_s: float
     rate_nanos_per_hour: int
+    older_rates: list[list[float]]  # [until when, epoch seconds; rate] for jobs that were priced before, oldest first
     region: str
     status: str  # online, paused (machine or slot), draining
 
@@ -180,19 +182,21 @@ async def renew_provider(tx: Transaction, provider_id: UUID, values: dict[str, A
 
 
 async def write_slots(
-    tx: Transaction, provider_id: UUID, reports: Sequence[SlotReport], rates: Sequence[int], *, reprice: bool
+    tx: Transaction, provider_id: UUID, reports: Sequence[SlotReport], rates: Sequence[int], *, is_own: bool
 ) -> None:
-    """Make the machine's slots equal to its report; slots that stay keep their price unless `reprice`."""
+    """Make the machine's slots equal to its report. Rates that are the owner's own (`is_own`) replace what was asked before; else
+    slots that stay keep what they ask, and new ones follow the suggestion.
+    """
     rows = [
         {
             "provider_id": provider_id, "slot": r.slot, "resource": r.resource, "accelerator": r.accelerator, "device": r.device,
             "execution_provider": r.execution_provider, "threads": r.threads, "memory_gib": r.memory_gib,
-            "benchmark_runs_per_s": r.benchmark_runs_per_s, "rate_nanos_per_hour": rate,
+            "benchmark_runs_per_s": r.benchmark_runs_per_s, "rate_nanos_per_hour": rate, "is_auto": not is_own,
         }
         for r, rate in zip(reports, rates, strict=True)
     ]  # fmt: skip
     statement = upsert(slots).values(rows)
-    kept = {"provider_id", "slot"} if reprice else {"provider_id", "slot", "rate_nanos_per_hour"}
+    kept = {"provider_id", "slot"} if is_own else {"provider_id", "slot", "rate_nanos_per_hour", "is_auto"}
     changes = {name: statement.excluded[name] for name in rows[0] if name not in kept}
     await tx.execute(statement.on_conflict_do_update(index_elements=["provider_id", "slot"], set_=changes))
     await tx.execute(delete(slots).where(slots.c.provider_id == provider_id, slots.c.slot >= len(rows)))
@@ -338,7 +342,7 @@ async def mark_silent(tx: Transaction, silent_s: float, all_silent_s: float) -> 
 READY = text(
     """
     SELECT s.provider_id, p.owner_id, s.slot, p.ray_node_id AS node_id, s.resource, s.accelerator, s.device, s.execution_provider,
-           s.threads, s.memory_gib, s.benchmark_runs_per_s, s.rate_nanos_per_hour,
+           s.threads, s.memory_gib, s.benchmark_runs_per_s, s.rate_nanos_per_hour, s.older_rates,
            coalesce(p.labels ->> 'fabric.region', 'unknown') AS region,
            CASE WHEN p.status = 'online' AND NOT s.enabled THEN 'paused' ELSE p.status END AS status
     FROM slots AS s JOIN providers AS p ON p.id = s.provider_id
@@ -367,7 +371,7 @@ async def _slots(reader: Reader, provider_ids: list[UUID]) -> dict[UUID, list[Sl
     found: dict[UUID, list[Slot]] = {}
     statement = select(slots).where(slots.c.provider_id.in_(provider_ids)).order_by(slots.c.slot)
     for row in (await reader.execute(statement)).mappings():
-        facts = {name: value for name, value in row.items() if name != "provider_id"}
+        facts = {name: value for name, value in row.items() if name not in {"provider_id", "older_rates"}}
         found.setdefault(row["provider_id"], []).append(Slot(**facts))
     return found
 

@@ -1,4 +1,4 @@
-"""/api/v1/jobs: submit, read, list, follow, fetch, cancel."""
+"""/api/v1/jobs: submit, read, list, follow, fetch, cancel, bill."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -11,6 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from fabric.api.dependencies import EventsDep, JobsCaller, RequestIdDep, ServicesDep
 from fabric.api.idempotency import idempotent, key_of, replayed
 from fabric.api.pagination import PageDep, page_of
+from fabric.api.schemas.bills import BillOut
 from fabric.api.schemas.common import Page
 from fabric.api.schemas.jobs import BudgetIn, JobIn, JobOut, OutputOut, ResultsOut, SubtaskOut, subtask_out
 from fabric.core.clock import monotonic_s
@@ -19,7 +20,7 @@ from fabric.core.money import usd_nanos
 from fabric.db.engine import Transaction
 from fabric.events.event import Event
 from fabric.events.stream import EventHub
-from fabric.jobs import budget, finish, results, store
+from fabric.jobs import bill, budget, finish, results, store
 from fabric.jobs.lifecycle import is_finished
 from fabric.jobs.resolve import resolve_job
 from fabric.jobs.submit import submit_job
@@ -89,6 +90,19 @@ async def list_subtasks(job_id: str, principal: JobsCaller, services: ServicesDe
         job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
         rows = await store.list_subtasks(reader, job.id, after_position=after, limit=page.fetch)
     return page_of(rows, page, cursor=lambda subtask: subtask.position, render=subtask_out)
+
+
+@router.get("/{job_id}/bill", response_model=BillOut)
+async def show_bill(
+    job_id: str, principal: JobsCaller, services: ServicesDep, format: Annotated[Literal["json", "csv"], Query()] = "json"
+) -> BillOut | Response:
+    """The itemised bill so far: what each slot did at which rate, which attempts cost nothing and why, commission, and the hold."""
+    async with services.database.reading() as reader:
+        found = await bill.read_bill(reader, principal.user_id, JobId.parse(job_id), livemode=services.payments.livemode)
+    if format == "json":
+        return BillOut.of(found)
+    headers = {"Content-Disposition": f'attachment; filename="bill-{found.job.id}.csv"'}
+    return Response(bill.as_csv(found), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @router.get("/{job_id}/results", response_model=ResultsOut)

@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
-from fabric.api.dependencies import Caller, ServicesDep
+from fabric.api.dependencies import AnonymousDep, Caller, ServicesDep
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.common import Page
-from fabric.api.schemas.marketplace import OfferOut, PublicModelOut, StatsOut
+from fabric.api.schemas.marketplace import OfferOut, PricesOut, PublicModelOut, StatsOut
 from fabric.catalog import registry
 from fabric.core.ids import UserId
 from fabric.db.census import market_counts
-from fabric.marketplace import store
+from fabric.marketplace import prices, store
 
 NOBODY = UserId(int=0)  # owns no model, and so sees exactly the public ones
 
@@ -48,3 +48,10 @@ async def show_stats(principal: Caller, services: ServicesDep) -> StatsOut:
     """The marketplace in numbers."""
     async with services.database.reading() as reader:
         return StatsOut.of(await market_counts(reader))
+
+
+@router.get("/prices", response_model=PricesOut)
+async def show_prices(services: ServicesDep, _: AnonymousDep) -> PricesOut:
+    """The present commission, device table and demand factors, for everybody; see docs/prices.md."""
+    async with services.database.reading() as reader:
+        return PricesOut(**PricesOut.facts(await prices.present(reader, services.settings.billing)))

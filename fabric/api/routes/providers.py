@@ -35,9 +35,10 @@ from fabric.api.schemas.providers import (
 )
 from fabric.core.errors import NotFound
 from fabric.core.ids import JoinTokenId, ProviderId
-from fabric.marketplace.offers import suggested_rate_nanos_per_hour
+from fabric.db.engine import Reader
+from fabric.marketplace import prices
 from fabric.providers import enroll, presence, store
-from fabric.providers.capabilities import SlotReport
+from fabric.wiring import Services
 
 router = APIRouter(prefix="/api/v1/providers", tags=["providers"])
 
@@ -119,6 +120,7 @@ async def enroll_machine(request: Request, body: EnrollIn, services: ServicesDep
     """Join with a token; answers with the machine's own credential and its session."""
     application = body.application(_address(request))
     async with services.database.transaction() as tx:
+        suggested_rate = await _suggested_rates(tx, services)
         made = await enroll.enroll(tx, services.settings, body.token, application, suggested_rate)
     return EnrolledOut(
         provider_id=str(made.provider_id), credential=made.credential, session=SessionOut.model_validate(made.session)
@@ -130,6 +132,7 @@ async def open_session(request: Request, body: SessionIn, machine: CallingMachin
     """Come back after a restart of the agent, its node or the cluster."""
     async with services.database.transaction() as tx:
         application = body.application(_address(request))
+        suggested_rate = await _suggested_rates(tx, services)
         return SessionOut.model_validate(await enroll.rejoin(tx, services.settings, machine, application, suggested_rate))
 
 
@@ -184,9 +187,12 @@ async def remove_provider(provider_id: str, principal: ProvidersCaller, services
     return Response(status_code=204)
 
 
-def suggested_rate(slot: SlotReport) -> int:
-    """What an owner asks for who names no price."""
-    return suggested_rate_nanos_per_hour(slot.accelerator, slot.device, threads=slot.threads, memory_gib=slot.memory_gib)
+async def _suggested_rates(reader: Reader, services: Services) -> enroll.RateOf:
+    """What slots are suggested to ask now."""
+    suggestions = (await prices.present(reader, services.settings.billing)).suggestions
+    return lambda slot: suggestions.rate_nanos_per_hour(
+        slot.accelerator, slot.device, threads=slot.threads, memory_gib=slot.memory_gib
+    )
 
 
 def _address(request: Request) -> str | None:

@@ -14,6 +14,7 @@ from fabric.jobs.job import JobSpec
 from fabric.jobs.resolve import resolve_job
 from fabric.jobs.submit import hold_for, price_job
 from fabric.marketplace import store
+from fabric.marketplace.store import Terms
 from fabric.wiring import Services
 
 router = APIRouter(prefix="/api/v1/quotes", tags=["quotes"])
@@ -31,12 +32,15 @@ async def quote(request: Request, body: QuoteIn, principal: JobsCaller, services
     async def act(tx: Transaction) -> QuoteOut:
         priced = await price_job(
             tx, principal.user_id, spec, items=items, item_us=version.profile["item_us"], settings=services.settings,
-            memory_bytes=version.profile["memory_bytes"],
+            memory_bytes=version.profile["memory_bytes"], tells_capacity=True,
         )  # fmt: skip
         quote_id = QuoteId.new()
         answer = QuoteOut.of(quote_id, f"{version.name}:{version.version}", priced, hold_for(spec, priced))
         shown = answer.model_dump(mode="json")
-        await store.insert_quote(tx, quote_id, principal.user_id, spec.request, shown, priced.expires_at)
+        terms = Terms(version.id, items, priced.rate_nanos_per_hour_bound, hold_for(spec, priced), priced.commission_bps)
+        await store.insert_quote(
+            tx, quote_id, principal.user_id, request=spec.request, answer=shown, terms=terms, expires_at=priced.expires_at
+        )
         return answer
 
     return await idempotent(request, principal, services, raw, act, status=201)

@@ -1,12 +1,13 @@
 """Bodies of /api/v1/jobs."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from fabric.api.schemas.common import Body, Moment, Money
 from fabric.core.errors import Invalid
-from fabric.core.ids import FileId
+from fabric.core.ids import FileId, QuoteId
 from fabric.core.money import usd_nanos
 from fabric.jobs.job import InputSpec, Job, JobSpec, Subtask
 from fabric.jobs.requirements import Requirements
@@ -134,6 +135,19 @@ class JobIn(WorkIn):
 
     inputs: Annotated[list[InputIn], Field(max_length=INPUTS_MAX)]
     """One entry for each input of the model."""
+    quote: str | None = None
+    """A quote of yours for the same work (`quo_…`), not expired and not used before: the job gets its commission, its hold unless
+    there is a budget, and no slot that asks for more than its `rate_bound`."""
+
+    def spec(self, inputs: "list[InputIn]") -> JobSpec:
+        """The same as a value of the domain, with its quote.
+
+        Raises:
+            Invalid: amounts or requirements that make no sense.
+            NotFound: an id that cannot exist.
+        """
+        quote_id = None if self.quote is None else QuoteId.parse(self.quote)
+        return replace(super().spec(inputs), quote_id=quote_id)
 
 
 class BudgetIn(Body):
@@ -214,6 +228,10 @@ class JobOut(Body):
     cost: CostOut
     own_machines: bool
     priority: int
+    commission_bps: int | None = None
+    """The platform's part of the price in basis points, as it was at submit or in the quote; null for jobs from before it was kept."""
+    quote_id: str | None = None
+    """The quote that it was submitted with."""
     waiting_reason: str | None = None
     """While it waits: no_capacity, slot_memory, price_below_market, model_loading, funds or provider_failing."""
     waiting_since: Moment | None = None
@@ -248,6 +266,7 @@ class JobOut(Body):
                 by_provider=None if shares is None else [provider_cost(share) for share in shares],
             ),
             own_machines=job.own_machines, priority=job.priority, waiting_reason=job.waiting_reason,
+            commission_bps=job.commission_bps, quote_id=None if job.quote_id is None else str(QuoteId.of(job.quote_id)),
             waiting_since=job.waiting_since,
             error=None if job.error_code is None else JobErrorOut(code=job.error_code, detail=job.error_detail or ""),
             errors=None if errors is None else [ItemErrorOut(index=i, code=c, detail=d) for i, c, d in errors],

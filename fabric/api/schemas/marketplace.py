@@ -1,12 +1,20 @@
 """Bodies of /api/v1/marketplace."""
 
 from dataclasses import asdict
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from fabric.api.schemas.common import Body, Moment, Money
 from fabric.catalog.registry import ModelVersion
 from fabric.core.ids import UserId
 from fabric.db.census import MarketCounts
+from fabric.marketplace.demand import FACTOR_MAX, FACTOR_MIN, FACTOR_STEP_PER_MINUTE
+from fabric.marketplace.device_table import DEVICES_MAX, NAME_CHARACTERS_MAX, WATTS_MAX
 from fabric.marketplace.offers import Offer
+from fabric.marketplace.prices import Prices
+
+Usd = Annotated[str, Field(max_length=40, description='Decimal USD for an hour, such as "0.02".')]
 
 
 class OfferOut(Body):
@@ -28,6 +36,8 @@ class OfferOut(Body):
     """Whether it works on something now."""
     isolation: str
     """What its agent says stands between a model and the machine: `sandbox` (no network, no files) or `process` (a child with limits)."""
+    is_auto: bool
+    """Whether its price follows the suggestion; else its owner has set it."""
     own: bool
     """Whether the machine is yours; then your jobs run on it only if they say so."""
 
@@ -76,3 +86,72 @@ class StatsOut(Body):
     def of(cls, counts: MarketCounts) -> "StatsOut":
         """Show the counts."""
         return cls(**asdict(counts))
+
+
+class BaseRateBody(Body):
+    """What a device earns before memory and power."""
+
+    usd_per_hour: Usd
+    watts: Annotated[int, Field(ge=0, le=WATTS_MAX)]
+    """The maker's board power."""
+
+
+class DeviceBody(BaseRateBody):
+    """A model of accelerator."""
+
+    match: Annotated[str, Field(min_length=1, max_length=NAME_CHARACTERS_MAX)]
+    """Devices whose name contains it; the longest such name counts."""
+
+
+class DeviceTableBody(Body):
+    """Base rates. An accelerator is suggested (base + memory + power) × demand factor; a processor its threads × demand factor."""
+
+    devices: Annotated[list[DeviceBody], Field(max_length=DEVICES_MAX)]
+    other: BaseRateBody
+    """Any other accelerator."""
+    cpu_thread_usd_per_hour: Usd
+    npu_usd_per_hour: Usd
+    memory_gib_usd_per_hour: Usd
+    """For each GiB of an accelerator's memory."""
+    watt_usd_per_hour: Usd
+
+
+class DemandFactorOut(Body):
+    """What demand adds in one device class."""
+
+    device_class: str
+    """cpu, npu, other, or a `match` of the table."""
+    factor: float
+    target: float
+    """Where it moves."""
+    updated_at: Moment
+
+
+class PricesOut(Body):
+    """What counts now for a job that is submitted now."""
+
+    commission_bps: int
+    """The platform's part of the price, in basis points. A job keeps the one that it was submitted with."""
+    commission_since: Moment | None
+    """null: as this fabric was set up."""
+    devices: DeviceTableBody
+    devices_since: Moment | None
+    """null: the table that Fabric ships."""
+    factors: list[DemandFactorOut]
+    """Classes that are not listed: 1."""
+    factor_min: float = FACTOR_MIN
+    factor_max: float = FACTOR_MAX
+    factor_step_per_minute: float = FACTOR_STEP_PER_MINUTE
+    """A factor moves no faster."""
+
+    @classmethod
+    def facts(cls, prices: Prices) -> dict[str, Any]:
+        """The fields."""
+        return {
+            "commission_bps": prices.commission_bps, "commission_since": prices.commission_since,
+            "devices": DeviceTableBody.model_validate(prices.table.as_json()), "devices_since": prices.table_since,
+            "factors": [
+                DemandFactorOut(device_class=f.device_class, factor=f.factor, target=f.target, updated_at=f.updated_at)
+                for f in prices.factors
+            ],
+        }  # fmt: skip

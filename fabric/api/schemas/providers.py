@@ -8,6 +8,7 @@ from fabric.api.schemas.common import Body, Moment, Money
 from fabric.core.money import usd_nanos
 from fabric.providers import enroll, presence, store
 from fabric.providers.capabilities import Capabilities, SlotReport
+from fabric.providers.rates import AUTO, Rate
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Price = Annotated[str, Field(max_length=40, description='Decimal USD per hour, such as "0.02".')]
@@ -98,7 +99,7 @@ class SessionIn(Body):
     python_version: Text
     capabilities: CapabilitiesIn
     price_usd_per_hour: Price | None = None
-    """Of every slot; null: suggested at enrolment, unchanged later."""
+    """The owner's own for every slot; null: it follows the suggestion from enrolment on, or stays what it is."""
 
     def application(self, address: str | None) -> enroll.Application:
         """The same as a value of the domain.
@@ -206,6 +207,7 @@ class SlotChangeIn(Body):
 
     slot: int
     price_usd_per_hour: Price | None = None
+    """An own rate, or `auto`: it follows the suggestion."""
     enabled: bool | None = None
 
 
@@ -215,7 +217,7 @@ class ProviderChangeIn(Body):
     name: Text | None = None
     state: Literal["paused", "online"] | None = None
     price_usd_per_hour: Price | None = None
-    """Of every slot."""
+    """Of every slot; `auto`: it follows the suggestion."""
     slots: list[SlotChangeIn] = Field(default_factory=list, max_length=64)
 
     def changes(self) -> presence.Changes:
@@ -224,8 +226,8 @@ class ProviderChangeIn(Body):
         Raises:
             Invalid: a price is no amount.
         """
-        slots = tuple((slot.slot, _nanos(slot.price_usd_per_hour), slot.enabled) for slot in self.slots)
-        return presence.Changes(self.name, self.state, _nanos(self.price_usd_per_hour), slots)
+        slots = tuple((slot.slot, _rate(slot.price_usd_per_hour), slot.enabled) for slot in self.slots)
+        return presence.Changes(self.name, self.state, _rate(self.price_usd_per_hour), slots)
 
 
 class SlotOut(Body):
@@ -239,6 +241,8 @@ class SlotOut(Body):
     memory_gib: float
     benchmark_runs_per_s: float
     price_per_hour: Money
+    price: Literal["auto", "own"]
+    """`auto`: it follows the suggestion; `own`: you set it."""
     enabled: bool
 
 
@@ -265,6 +269,7 @@ class ProviderOut(Body):
                 slot=s.slot, accelerator=s.accelerator, device=s.device, execution_provider=s.execution_provider,
                 threads=s.threads, memory_gib=s.memory_gib, benchmark_runs_per_s=s.benchmark_runs_per_s,
                 price_per_hour=Money.of(s.rate_nanos_per_hour), enabled=s.enabled,
+                price="auto" if s.is_auto else "own",
             )
             for s in machine.slots
         ]  # fmt: skip
@@ -276,6 +281,10 @@ class ProviderOut(Body):
                 "last_heartbeat_at": machine.last_heartbeat_at, "created_at": machine.created_at,
             }
         )  # fmt: skip
+
+
+def _rate(price: str | None) -> Rate | None:
+    return AUTO if price == AUTO else _nanos(price)
 
 
 def _nanos(price: str | None) -> int | None:

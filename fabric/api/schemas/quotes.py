@@ -38,10 +38,19 @@ class CapacityOut(Body):
     """Suit the job otherwise, but have less memory than `memory_bytes`."""
     memory_bytes: int
     """What the model was measured to take."""
+    probability: float
+    """That at least one of them is free for a first subtask 10 seconds from now: from whether one is free now, and from how long
+    slots of their kinds stayed free, and busy, in the last hour. 0 when none matches."""
+    wait_s: float | None
+    """Until the first subtask starts: 0 when a slot is free, else as if all that waits now for such slots went first. null when no
+    slot matches."""
 
 
 class QuoteOut(Body):
-    """What a job would cost now. Only seconds that are really used are charged, never more than the hold."""
+    """What a job would cost now. It holds until `expires_at` for one job with `"quote": "<id>"`; see docs/prices.md.
+
+    Only seconds that are really used are charged, never more than the hold.
+    """
 
     id: str
     model: str
@@ -58,6 +67,9 @@ class QuoteOut(Body):
     rate_min: Money
     """For an hour of a slot."""
     rate_max: Money
+    rate_bound: Money | None
+    """A job that is submitted with this quote pays no slot more for an hour: the dearest of now, and what following demand can add
+    while the quote holds. null: nothing is on offer, and no limit was given."""
     capacity: CapacityOut
     commission_bps: int
     """The platform's part of the price, in basis points."""
@@ -71,9 +83,11 @@ class QuoteOut(Body):
             price_min=Money.of(quote.price_nanos_min), price_expected=Money.of(quote.price_nanos_expected),
             price_max=Money.of(quote.price_nanos_max), hold=Money.of(hold_nanos),
             rate_min=Money.of(quote.rate_nanos_per_hour_min), rate_max=Money.of(quote.rate_nanos_per_hour_max),
+            rate_bound=None if quote.rate_nanos_per_hour_bound is None else Money.of(quote.rate_nanos_per_hour_bound),
             capacity=CapacityOut(
                 slots_matching=quote.slots_matching, slots_free=quote.slots_free, slots_too_small=quote.slots_too_small,
                 memory_bytes=quote.memory_bytes,
+                probability=quote.capacity_probability, wait_s=quote.wait_s,
             ),
             commission_bps=quote.commission_bps, expires_at=quote.expires_at,
         )  # fmt: skip

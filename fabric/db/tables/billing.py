@@ -1,6 +1,7 @@
 """Tables of quotes and of money outside the ledger. The ledger's own tables are SQL, in db/migrations/versions."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -23,6 +24,12 @@ quotes = Table(
     Column("user_id", Uuid, ForeignKey("users.id"), nullable=False, index=True),
     Column("request", JSONB, nullable=False),
     Column("answer", JSONB, nullable=False),
+    Column("model_version_id", Uuid, nullable=False),
+    Column("items", BigInteger, nullable=False),
+    nanos("rate_nanos_per_hour_max", "a job under it pays no slot more; NULL: no slot was on offer, and no limit given", required=False),
+    nanos("hold_nanos"),
+    Column("commission_bps", Integer, nullable=False),
+    Column("job_id", Uuid, unique=True, comment="the one job that was submitted with it"),
     moment("expires_at", required=True), created_at(),
 )  # fmt: skip
 

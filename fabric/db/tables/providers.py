@@ -61,5 +61,8 @@ slots = Table(
     Column("benchmark_runs_per_s", Float, nullable=False, comment="of the standard small model, at joining"),
     Column("rate_nanos_per_hour", BigInteger, nullable=False),
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("is_auto", Boolean, nullable=False, server_default=text("false"), comment="the rate follows the suggestion; false: the owner has set it"),
+    Column("older_rates", JSONB, nullable=False, server_default=text("'[]'"),
+           comment="for jobs priced before a change of the device table: [[until, epoch seconds], rate], oldest first"),
     CheckConstraint("rate_nanos_per_hour >= 0", name="rate"),
 )  # fmt: skip

@@ -45,6 +45,7 @@ MATRIX = {
     "GET /api/v1/jobs": "jobs",
     "GET /api/v1/jobs/{job_id}": "jobs",
     "GET /api/v1/jobs/{job_id}/subtasks": "jobs",
+    "GET /api/v1/jobs/{job_id}/bill": "jobs",
     "GET /api/v1/jobs/{job_id}/results": "jobs",
     "GET /api/v1/jobs/{job_id}/results/{name}": "jobs",
     "GET /api/v1/jobs/{job_id}/events": "jobs",
@@ -83,6 +84,10 @@ MATRIX = {
     "DELETE /api/v1/providers/{provider_id}": "providers",
     "POST /api/v1/providers/{provider_id}/drain": MACHINE,
     "POST /api/v1/operator/providers/{provider_id}/ban": "providers",  # of an operator
+    "GET /api/v1/operator/prices": "providers",  # of an operator
+    "PUT /api/v1/operator/prices": "providers",
+    "GET /api/v1/operator/prices/changes": "providers",
+    "GET /api/v1/marketplace/prices": PUBLIC,
     "GET /api/v1/marketplace/offers": ANY,
     "GET /api/v1/marketplace/models": ANY,
     "GET /api/v1/marketplace/stats": ANY,

@@ -85,8 +85,11 @@ async def test_a_slot_that_is_too_small_for_the_model_does_not_count(bench):
 async def test_a_quote_is_kept_and_forgotten_a_day_after_it_has_expired(bench):
     fresh, old = QuoteId.new(), QuoteId.new()
     async with bench.database.transaction() as tx:
-        await store.insert_quote(tx, fresh, bench.owner, {"model": "m"}, {"price": 1}, clock.now() + timedelta(minutes=5))
-        await store.insert_quote(tx, old, bench.owner, {"model": "m"}, {"price": 1}, clock.now() - timedelta(days=2))
+        terms = store.Terms(bench.version, 1, None, 1000, 1000)
+        for quote_id, expires_at in ((fresh, clock.now() + timedelta(minutes=5)), (old, clock.now() - timedelta(days=2))):
+            await store.insert_quote(
+                tx, quote_id, bench.owner, request={"model": "m"}, answer={"price": 1}, terms=terms, expires_at=expires_at
+            )
     async with bench.database.transaction() as tx:
         assert await store.delete_expired_quotes(tx) == 1
     async with bench.database.reading() as reader:

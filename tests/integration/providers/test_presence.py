@@ -7,6 +7,7 @@ from sqlalchemy import text
 from fabric.core.errors import Invalid, NotFound, Unauthenticated
 from fabric.core.ids import ProviderId
 from fabric.providers import enroll, presence, store
+from fabric.providers.rates import RATE_NANOS_PER_HOUR_MIN
 from tests.fixtures.leases import lease, settle_all
 from tests.fixtures.machines import NODE, a_machine, a_report, a_settings, a_user, an_application, rate_of
 
@@ -125,18 +126,21 @@ async def test_resuming_a_machine_that_is_away_does_not_make_it_online(database,
 
 
 async def test_prices_change_for_one_slot_or_for_all(database, owner, machine):
-    changed = await change(database, owner, machine, rate_nanos_per_hour=5, name="attic", slots=((1, 7, False),))
+    changed = await change(database, owner, machine, rate_nanos_per_hour=500_000, name="attic", slots=((1, 700_000, False),))
     assert changed.name == "attic"
-    assert [(slot.rate_nanos_per_hour, slot.enabled) for slot in changed.slots] == [(5, True), (7, False)]
+    assert [(slot.rate_nanos_per_hour, slot.enabled) for slot in changed.slots] == [(500_000, True), (700_000, False)]
     await beat(database, machine)
     assert [state for _, _, _, state in await ready(database)] == ["online", "paused"]
 
 
 async def test_wrong_prices_and_unknown_slots_change_nothing(database, owner, machine):
-    with pytest.raises(Invalid):
-        await change(database, owner, machine, rate_nanos_per_hour=10**18)
+    for wrong in (10**18, RATE_NANOS_PER_HOUR_MIN - 1, 0):
+        with pytest.raises(Invalid, match=r"between 0\.0001 and a million USD"):
+            await change(database, owner, machine, rate_nanos_per_hour=wrong)
+        with pytest.raises(Invalid):
+            await change(database, owner, machine, slots=((0, wrong, None),))
     with pytest.raises(NotFound):
-        await change(database, owner, machine, name="never", slots=((9, 1, None),))
+        await change(database, owner, machine, name="never", slots=((9, RATE_NANOS_PER_HOUR_MIN, None),))
     async with database.reading() as reader:
         assert (await store.provider(reader, owner, machine)).name == "attic-1"
 
