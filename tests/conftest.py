@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.fixtures.storage",
     "tests.fixtures.stripe",
     "tests.fixtures.jobs",
+    "tests.fixtures.desk",
     "tests.fixtures.postgres",
     "tests.fixtures.money",
     "tests.fixtures.object_http",

@@ -29,6 +29,7 @@ from fabric.api.routes import (
     payouts,
     providers,
     quotes,
+    repeats,
     statements,
     top_ups,
     wallet,
@@ -44,7 +45,7 @@ DESCRIPTION = (
     "integer nano-USD beside an exact decimal; a POST that makes something takes an `Idempotency-Key`; lists are cursor pages."
 )
 ROUTERS = (
-    auth.router, files.router, models.router, quotes.router, jobs.router, wallet.router, top_ups.router,
+    auth.router, files.router, models.router, quotes.router, repeats.router, jobs.router, wallet.router, top_ups.router,
     top_ups.page, payouts.router, webhooks.router,
     statements.router, providers.router, marketplace.router,  # statements before providers, whose paths have any word there
     operator.router, health.router,

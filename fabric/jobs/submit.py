@@ -1,5 +1,7 @@
 """Price, hold credit, split and enqueue, in one transaction: nothing is charged and nothing is queued if any of it fails."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fabric.billing import limits
@@ -9,13 +11,23 @@ from fabric.core.settings import Settings
 from fabric.db.engine import Reader, Transaction
 from fabric.events import outbox
 from fabric.files import files
-from fabric.jobs import budget, store
+from fabric.jobs import budget, retention, store
 from fabric.jobs.job import Job, JobSpec
 from fabric.jobs.requirements import Requirements, has_memory, matches
 from fabric.jobs.resolve import ResolvedJob
+from fabric.jobs.select import Range
 from fabric.jobs.split import count_subtasks
 from fabric.marketplace import quotes
 from fabric.marketplace.quotes import Quote
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """That a job does again what another one did not deliver."""
+
+    job_id: JobId
+    items: Sequence[Range]
+    """Of that job, in order."""
 
 
 async def price_job(
@@ -39,8 +51,9 @@ def hold_for(spec: JobSpec, quote: Quote) -> int:
 
 
 async def submit_job(
-    tx: Transaction, owner_id: UserId, spec: JobSpec, resolved: ResolvedJob, *, settings: Settings, request_id: str
-) -> Job:
+    tx: Transaction, owner_id: UserId, spec: JobSpec, resolved: ResolvedJob, *, settings: Settings, request_id: str,
+    retry: Retry | None = None,
+) -> Job:  # fmt: skip
     """Hold the credit, write the job and its subtasks, tell the dispatcher.
 
     Raises:
@@ -66,6 +79,9 @@ async def submit_job(
     job_id = JobId.new()
     subtasks = count_subtasks(resolved.items_total, resolved.items_per_subtask)
     values = _values(job_id, owner_id, spec, resolved, subtasks=subtasks, hold_nanos=hold_nanos, request_id=request_id)
+    values |= {"labels": dict(spec.labels), "results_kept_s": retention.kept_s(spec.results_days, settings.limits)}
+    if retry is not None:
+        values |= {"retry_of": retry.job_id, "retried_items": [list(one) for one in retry.items]}
     await store.insert_job(tx, values, spec.deadline_s)
     await store.insert_subtasks(tx, job_id, resolved.items_total, resolved.items_per_subtask)
     if hold_nanos > 0:

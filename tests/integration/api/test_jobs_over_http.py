@@ -13,59 +13,11 @@ from fabric.billing import ledger
 from fabric.client.transport import parse_events
 from fabric.codecs.frame import encode_frame
 from fabric.codecs.tensor import json_of_tensor
-from fabric.core.ids import FileId, JobId, ProviderId
+from fabric.core.ids import FileId, JobId
 from fabric.db.tables import jobs, subtasks
-from tests.fixtures.api import Person, register
-from tests.fixtures.jobs import HOLD, PROFILE, Workbench, completion_of
-
-X = np.arange(20, dtype=np.float32).reshape(10, 2)
-BODY = {"model": "m", "inputs": [{"name": "x", "tensor": json_of_tensor("x", X)}]}
-JOBS = "/api/v1/jobs"
-
-
-class Desk:
-    """Alice, her credit, her model, and a machine that does the work."""
-
-    def __init__(self, api: httpx.AsyncClient, alice: Person, bench: Workbench, machine: ProviderId) -> None:
-        self.api, self.alice, self.bench, self.machine = api, alice, bench, machine
-
-    async def post(self, body: dict, path: str = JOBS, **headers: str) -> httpx.Response:
-        return await self.api.post(path, json=body, headers=self.alice.headers | headers)
-
-    async def get(self, path: str, **params) -> httpx.Response:
-        return await self.api.get(path, params=params or None, headers=self.alice.headers)
-
-    async def submit(self, **changes) -> str:
-        answer = await self.post(BODY | changes)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
-
-    async def work(self, job: str, count: int = 100, failed: tuple[int, ...] = ()) -> None:
-        """Lease so many subtasks and finish them."""
-        leased = await self.bench.claim(JobId.parse(job), self.machine, count)
-        completions = []
-        for lease in leased:
-            items = [i for i in range(lease.item_start, lease.item_start + lease.item_count) if i not in failed]
-            errors = tuple(
-                (i, "corrupt_image", "not a PNG") for i in failed if lease.item_start <= i < lease.item_start + lease.item_count
-            )
-            output = encode_frame({"y": X[items] * 2})
-            completions.append(completion_of(lease, output=output, item_errors=errors))
-        await self.bench.settle(completions)
-
-    async def count(self, table) -> int:
-        from sqlalchemy import func, select
-
-        async with self.bench.database.reading() as reader:
-            return int((await reader.execute(select(func.count()).select_from(table))).scalar_one())
-
-
-@pytest.fixture
-async def desk(api: httpx.AsyncClient, alice: Person, bench: Workbench) -> Desk:
-    async with bench.database.transaction() as tx:
-        await ledger.top_up(tx, alice.id, HOLD, "topup:alice", {})
-    await bench.model(alice.id)
-    return Desk(api, alice, bench, await bench.provider())
+from tests.fixtures.api import register
+from tests.fixtures.desk import BODY, JOBS, Desk, X
+from tests.fixtures.jobs import HOLD, PROFILE
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict:
