@@ -133,7 +133,16 @@ def job_options(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TypeError: an option that no job has.
     """
-    known = {"budget_usd", "max_price_usd_per_hour", "deadline_s", "priority", "own_machines", "requirements", "labels", "results_days"}
+    known = {
+        "budget_usd",
+        "max_price_usd_per_hour",
+        "deadline_s",
+        "priority",
+        "own_machines",
+        "requirements",
+        "labels",
+        "results_days",
+    }
     body: dict[str, Any] = {}
     for name, value in options.items():
         if name == "items_per_subtask":
