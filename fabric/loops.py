@@ -17,7 +17,7 @@ from fabric.core.errors import FabricError
 from fabric.core.telemetry import logger
 from fabric.files import files
 from fabric.identity import expiry
-from fabric.jobs import backlog, finish, queue
+from fabric.jobs import backlog, finish, queue, retention
 from fabric.marketplace import store as marketplace_store
 from fabric.marketplace.demand import SAMPLE_PERIOD_S
 from fabric.providers import presence
@@ -47,6 +47,11 @@ async def expire_leases(services: Services) -> int:
 async def end_overdue_jobs(services: Services) -> int:
     """Fail jobs whose deadline has passed, and release their holds."""
     return len(await services.database.retrying(finish.expire_deadlines))
+
+
+async def expire_results(services: Services) -> int:
+    """Warn of results that will go soon, and delete those that were kept for long enough."""
+    return await retention.expire_results(services.database, services.settings.limits)
 
 
 async def write_off_silent_machines(services: Services) -> int:
@@ -137,6 +142,7 @@ async def reconcile_with_payments(services: Services) -> int:
 LOOPS: Sequence[Loop] = (
     Loop("expire_leases", 2.0, expire_leases),
     Loop("end_overdue_jobs", 1.0, end_overdue_jobs),
+    Loop("expire_results", 300.0, expire_results),
     Loop("write_off_silent_machines", 3.0, write_off_silent_machines),
     Loop("advance_payouts", 5.0, advance_payouts),
     Loop("advance_refunds", 5.0, advance_refunds),

@@ -30,6 +30,7 @@ from fabric.api.routes import (
     payouts,
     providers,
     quotes,
+    repeats,
     statements,
     top_ups,
     wallet,
@@ -51,7 +52,7 @@ DESCRIPTION = (
 )
 REAL, NOT_REAL = "Money here is real.", "Money here is not real: `livemode` is false (play money, or Stripe's test money)."
 ROUTERS = (
-    auth.router, files.router, models.router, quotes.router, jobs.router, wallet.router, top_ups.router,
+    auth.router, files.router, models.router, quotes.router, repeats.router, jobs.router, wallet.router, top_ups.router,
     top_ups.page, payouts.router, webhooks.router,
     statements.router, providers.router, marketplace.router,  # statements before providers, whose paths have any word there
     operator.router, health.router, join.router,

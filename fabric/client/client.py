@@ -96,7 +96,7 @@ class Client:
             inputs: An array, a path (.npy, .npz, image), a list of paths or bytes (one item each), uploaded files, or a dict of those
                 by input name. Axis 0 is the item axis.
             options: budget_usd, max_price_usd_per_hour, deadline_s, priority, own_machines, requirements, items_per_subtask,
-                quote (the id of one for the same work), idempotency_key.
+                labels, results_days, quote (the id of one for the same work), idempotency_key.
 
         Raises:
             InvalidInput: what does not fit, and where.
@@ -106,6 +106,20 @@ class Client:
         body = {"model": model, "inputs": self._inputs(model, inputs), **job_options(options)}
         headers = {"Idempotency-Key": key} if key else None
         return Job(self._transport, self._transport.request("POST", "/api/v1/jobs", json=body, headers=headers))
+
+    def dry_run(self, model: str, inputs: Input, **options: Any) -> dict[str, Any]:
+        """Check and price a job as `submit` would, and do nothing: items, subtasks, quote, and whether the wallet can cover it.
+
+        Args:
+            model: As for `submit`.
+            inputs: As for `submit`.
+            options: As for `submit`.
+
+        Raises:
+            InvalidInput: what does not fit, and where.
+        """
+        body = {"model": model, "inputs": self._inputs(model, inputs), **job_options(options)}
+        return dict(self._transport.request("POST", "/api/v1/jobs/dry-run", json=body))
 
     def job(self, job_id: str) -> Job:
         """A handle on a job, from any process."""
@@ -121,7 +135,9 @@ def job_options(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TypeError: an option that no job has.
     """
-    known = {"budget_usd", "max_price_usd_per_hour", "deadline_s", "priority", "own_machines", "requirements", "quote"}
+    known = {
+        "budget_usd", "max_price_usd_per_hour", "deadline_s", "priority", "own_machines", "requirements", "labels", "results_days", "quote",
+    }  # fmt: skip
     body: dict[str, Any] = {}
     for name, value in options.items():
         if name == "items_per_subtask":

@@ -32,9 +32,18 @@ class Jobs:
         """A handle on a job, from any process."""
         return Job(self._transport, self._transport.request("GET", f"/api/v1/jobs/{job_id}"))
 
-    def list(self, *, limit: int = 50) -> list[dict[str, Any]]:
-        """Your jobs, newest first."""
-        return list(self._transport.request("GET", "/api/v1/jobs", params={"limit": limit})["data"])
+    def list(self, *, limit: int = 50, labels: dict[str, str] | None = None, **filters: Any) -> list[dict[str, Any]]:
+        """Your jobs, newest first.
+
+        Args:
+            limit: At most so many.
+            labels: Only jobs with all of these.
+            filters: status, model, q (a word in the model's name or a label), created_after, created_before (RFC 3339).
+        """
+        params = {"limit": limit, **filters}
+        if labels:
+            params["label"] = [f"{name}:{value}" for name, value in labels.items()]
+        return list(self._transport.request("GET", "/api/v1/jobs", params=params)["data"])
 
 
 class Job:
@@ -107,6 +116,23 @@ class Job:
             AlreadyFinished: too late.
         """
         self.facts = self._transport.request("POST", f"/api/v1/jobs/{self.id}/cancel")
+        return self
+
+    def retry(self, **options: Any) -> "Job":
+        """What this finished job did not deliver, as a job of its own; `facts["retried_items"]` says which items these are.
+
+        Args:
+            options: Other limits than this job had: budget_usd, max_price_usd_per_hour, deadline_s, priority, labels …
+
+        Raises:
+            Conflict: it has not ended, delivered everything, or its inputs were deleted.
+        """
+        body = {name: str(value) if name.endswith(("_usd", "_per_hour")) else value for name, value in options.items()}
+        return Job(self._transport, self._transport.request("POST", f"/api/v1/jobs/{self.id}/retry", json=body))
+
+    def label(self, **labels: str) -> "Job":
+        """Give it these labels in place of those it has."""
+        self.facts = self._transport.request("PATCH", f"/api/v1/jobs/{self.id}", json={"labels": labels})
         return self
 
     def add_budget(self, usd: str | Decimal) -> "Job":

@@ -150,6 +150,12 @@ class NotFound(FabricError):
     code, status = "not_found", 404
 
 
+class ResultsDeleted(FabricError):
+    """The results were kept for as long as the job said, and are gone."""
+
+    code, status = "results_deleted", 410
+
+
 class Conflict(FabricError):
     """The current state does not allow that."""
 

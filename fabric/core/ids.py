@@ -100,6 +100,12 @@ class JobId(Id):
     prefix = "job"
 
 
+class JobTemplateId(Id):
+    """A saved job body."""
+
+    prefix = "tpl"
+
+
 class SubtaskId(Id):
     """One part of a job."""
 

@@ -80,6 +80,14 @@ class LimitSettings(_Group):
     """Subtasks of one job."""
     jobs_open_max: int = 1000
     """Unfinished jobs of one user."""
+    job_templates_max: int = 200
+    """Saved templates of one user."""
+    results_days: float = 30.0
+    """Results are kept for so long after the end of a job that does not say."""
+    results_days_max: float = 365.0
+    """The longest that a job may say."""
+    results_warning_days: float = 3.0
+    """An event tells so long before that they will go."""
     inline_input_bytes_max: int = 1 * MIB
     """JSON tensors of one job."""
     api_keys_max: int = 50

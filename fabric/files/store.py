@@ -88,6 +88,12 @@ async def mark_garbage(tx: Transaction, keys: Sequence[str], delay_s: float) -> 
         await tx.execute(upsert(garbage_objects).values(values).on_conflict_do_nothing())
 
 
+async def waiting_garbage(reader: Reader, keys: Sequence[str]) -> set[str]:
+    """Which of these objects wait to be deleted."""
+    statement = select(garbage_objects.c.object_key).where(garbage_objects.c.object_key.in_(keys))
+    return set((await reader.execute(statement)).scalars())
+
+
 async def rescue(tx: Transaction, key: str, margin_s: float) -> bool:
     """Take an object off the list; False when it is not on it, or due within `margin_s` and so perhaps gone already."""
     statement = delete(garbage_objects).where(

@@ -1,8 +1,8 @@
 """Job, Subtask and Attempt as frozen values, and what queue and dispatcher tell each other about them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -50,7 +50,17 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     deadline_at: datetime | None
+    labels: Mapping[str, str]
+    retry_of: UUID | None
+    retried_items: Sequence[Sequence[int]] | None  # [first, count] in retry_of, in order
+    results_kept_s: int
+    results_deleted_at: datetime | None
     seen_at: datetime  # now, on the database's clock
+
+    @property
+    def results_expire_at(self) -> datetime | None:
+        """When the results are deleted; None while it has not ended."""
+        return None if self.finished_at is None else self.finished_at + timedelta(seconds=self.results_kept_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,3 +233,5 @@ class JobSpec:
     deadline_s: float | None = None
     priority: int = 0
     quote_id: QuoteId | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    results_days: float | None = None

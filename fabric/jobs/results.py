@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fabric.catalog import registry
 from fabric.codecs.frame import HEADER_BYTES_MAX, FrameEntry, decode_header
-from fabric.core.errors import Conflict, NotFound, Ragged
+from fabric.core.errors import Conflict, NotFound, Ragged, ResultsDeleted
 from fabric.core.ids import JobId
 from fabric.db.engine import Database, Reader
 from fabric.jobs import store as job_store
@@ -23,6 +23,17 @@ from fabric.jobs.job import Job
 from fabric.jobs.lifecycle import is_finished
 from fabric.jobs.store import StoredOutput
 from fabric.storage.base import ObjectStore
+
+
+def require_kept(job: Job) -> None:
+    """Refuse to show results that are gone.
+
+    Raises:
+        ResultsDeleted: they were kept for as long as the job said.
+    """
+    if job.results_deleted_at is not None:
+        raise ResultsDeleted(f"The results of this job were deleted on {job.results_deleted_at:%Y-%m-%d}, as announced.")
+
 
 PART_HEADER = struct.Struct("<IIQ")  # item_start, item_count, bytes of the tensor frame that follows
 OUTPUTS_PER_PAGE = 128

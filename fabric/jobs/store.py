@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, String, Uuid, cast, func, insert, literal, select, text
+from sqlalchemy import ColumnElement, Select, String, Uuid, cast, delete, func, insert, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
 
-from fabric.core.errors import NotFound
-from fabric.core.ids import JobId, ModelVersionId, ProviderId, SubtaskId, UserId
+from fabric.core.errors import Conflict, NotFound
+from fabric.core.ids import JobId, JobTemplateId, ModelVersionId, ProviderId, SubtaskId, UserId
 from fabric.db.engine import Reader, Transaction
-from fabric.db.tables import attempts, jobs, model_versions, models, providers, subtasks
+from fabric.db.tables import attempts, job_templates, jobs, model_versions, models, providers, subtasks
 from fabric.events import outbox
 from fabric.jobs.job import Attempt, Job, Subtask
 from fabric.jobs.lifecycle import OPEN
@@ -86,8 +88,23 @@ async def get_job(reader: Reader, owner_id: UserId, job_id: JobId) -> Job:
     return found[0]
 
 
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs to list; what is left out does not matter."""
+
+    status: str | None = None
+    labels: Mapping[str, str] | None = None
+    """All of these."""
+    model: str | None = None
+    """Name of the model, with or without `:version`."""
+    text: str | None = None
+    """Somewhere in the model's name, a label or its value."""
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
 async def list_jobs(
-    reader: Reader, owner_id: UserId, *, before: JobId | None, limit: int, status: str | None = None
+    reader: Reader, owner_id: UserId, *, before: JobId | None, limit: int, wanted: JobFilter = JobFilter()
 ) -> list[Job]:
     """This owner's jobs, newest first, older than `before`."""
     statement = (
@@ -95,9 +112,163 @@ async def list_jobs(
     )
     if before is not None:
         statement = statement.where(jobs.c.id < before)
-    if status is not None:
-        statement = statement.where(jobs.c.status == status)
-    return await _jobs(reader, statement)
+    return await _jobs(reader, statement.where(*_conditions(wanted)))
+
+
+def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.status is not None:
+        conditions.append(jobs.c.status == wanted.status)
+    if wanted.labels:
+        conditions.append(jobs.c.labels.contains(dict(wanted.labels)))
+    if wanted.model is not None:
+        name, _, version = wanted.model.partition(":")
+        conditions.append(models.c.name == name)
+        if version:
+            conditions.append(cast(model_versions.c.version, String) == version)
+    if wanted.text is not None:
+        found = or_(
+            models.c.name.icontains(wanted.text, autoescape=True),
+            cast(jobs.c.labels, String).icontains(wanted.text, autoescape=True),
+        )
+        conditions.append(found)
+    if wanted.created_after is not None:
+        conditions.append(jobs.c.created_at >= wanted.created_after)
+    if wanted.created_before is not None:
+        conditions.append(jobs.c.created_at < wanted.created_before)
+    return conditions
+
+
+async def set_labels(tx: Transaction, owner_id: UserId, job_id: JobId, labels: Mapping[str, str]) -> None:
+    """Give a job other labels.
+
+    Raises:
+        NotFound: there is no such job of this owner's.
+    """
+    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.owner_id == owner_id).values(labels=dict(labels))
+    if (await tx.execute(statement)).rowcount != 1:
+        raise NotFound(f"There is no job {job_id} of yours.")
+
+
+async def inputs_of(reader: Reader, job_id: JobId) -> dict[str, Any]:
+    """Where the items of a job lie, see jobs.split. The caller has checked whose job it is."""
+    return dict((await reader.execute(select(jobs.c.inputs).where(jobs.c.id == job_id))).scalar_one())
+
+
+async def missing_ranges(reader: Reader, job_id: JobId) -> list[tuple[int, int]]:
+    """Items without a result, as (first, count): subtasks that were not done, and items that failed in those that were."""
+    statement = (
+        select(subtasks.c.item_start, subtasks.c.item_count, subtasks.c.status, subtasks.c.item_errors)
+        .where(subtasks.c.job_id == job_id, or_(subtasks.c.status != "done", subtasks.c.item_errors.is_not(None)))
+        .order_by(subtasks.c.position)
+    )  # fmt: skip
+    ranges: list[tuple[int, int]] = []
+    for start, count, status, errors in await reader.execute(statement):
+        ranges += [(int(error[0]), 1) for error in errors or ()] if status == "done" else [(start, count)]
+    return ranges
+
+
+# ── results that go ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+_KEPT = (jobs.c.finished_at.is_not(None), jobs.c.results_deleted_at.is_(None))
+_EXPIRES_AT = jobs.c.finished_at + func.make_interval(0, 0, 0, 0, 0, 0, jobs.c.results_kept_s)
+
+
+async def warn_of_expiry(tx: Transaction, warning_s: float, jobs_max: int) -> list[tuple[JobId, datetime]]:
+    """Mark jobs whose results go within `warning_s` as warned; these jobs, and when their results go."""
+    soon = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, literal(warning_s))
+    due = (
+        select(jobs.c.id).where(*_KEPT, jobs.c.results_warned_at.is_(None), soon > _EXPIRES_AT)
+        .order_by(jobs.c.finished_at).limit(jobs_max).with_for_update(skip_locked=True)
+    )  # fmt: skip
+    statement = update(jobs).where(jobs.c.id.in_(due)).values(results_warned_at=func.now()).returning(jobs.c.id, _EXPIRES_AT)
+    return [(JobId.of(row[0]), row[1]) for row in await tx.execute(statement)]
+
+
+async def lock_expired_results(tx: Transaction, jobs_max: int) -> list[JobId]:
+    """Jobs whose results have been kept for long enough, locked."""
+    due = select(jobs.c.id).where(*_KEPT, func.now() > _EXPIRES_AT).order_by(jobs.c.finished_at).limit(jobs_max)
+    return [JobId.of(row.id) for row in await tx.execute(due.with_for_update(skip_locked=True))]
+
+
+async def delete_results(tx: Transaction, job_ids: Sequence[JobId]) -> list[str]:
+    """Forget the results of these jobs; the objects that nobody needs any more."""
+    mine = subtasks.c.job_id.in_(job_ids)
+    keys = list((await tx.execute(select(subtasks.c.output_key).where(mine, subtasks.c.output_key.is_not(None)))).scalars())
+    await tx.execute(update(subtasks).where(mine).values(output=None, output_key=None))
+    await tx.execute(update(jobs).where(jobs.c.id.in_(job_ids)).values(results_deleted_at=func.now()))
+    return keys
+
+
+# ── templates ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class JobTemplate:
+    """A job body that its owner saved under a name."""
+
+    id: JobTemplateId
+    name: str
+    request: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+async def write_template(
+    tx: Transaction, owner_id: UserId, name: str, request: Mapping[str, Any], templates_max: int
+) -> JobTemplate:
+    """Save a template, in place of one of the same name.
+
+    Raises:
+        Conflict: the owner has as many as allowed.
+    """
+    statement = upsert(job_templates).values(id=JobTemplateId.new(), owner_id=owner_id, name=name, request=dict(request))
+    changed = {"request": statement.excluded.request, "updated_at": func.now()}
+    written = statement.on_conflict_do_update(index_elements=["owner_id", "name"], set_=changed).returning(*_TEMPLATE)
+    row = (await tx.execute(written)).mappings().one()
+    counted = select(func.count()).select_from(job_templates).where(job_templates.c.owner_id == owner_id)
+    if int((await tx.execute(counted)).scalar_one()) > templates_max:
+        raise Conflict(f"You have {templates_max} templates; delete one first.")
+    return _template(dict(row))
+
+
+async def get_template(reader: Reader, owner_id: UserId, name: str) -> JobTemplate:
+    """One template of this owner.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    statement = select(*_TEMPLATE).where(job_templates.c.owner_id == owner_id, job_templates.c.name == name)
+    row = (await reader.execute(statement)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"You have no template {name[:100]!r}.")
+    return _template(dict(row))
+
+
+async def list_templates(reader: Reader, owner_id: UserId, *, before: UUID | None, limit: int) -> list[JobTemplate]:
+    """This owner's templates, youngest first."""
+    statement = select(*_TEMPLATE).where(job_templates.c.owner_id == owner_id).order_by(job_templates.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(job_templates.c.id < before)
+    return [_template(dict(row)) for row in (await reader.execute(statement)).mappings()]
+
+
+async def delete_template(tx: Transaction, owner_id: UserId, name: str) -> None:
+    """Forget a template.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    statement = delete(job_templates).where(job_templates.c.owner_id == owner_id, job_templates.c.name == name)
+    if (await tx.execute(statement)).rowcount != 1:
+        raise NotFound(f"You have no template {name[:100]!r}.")
+
+
+_TEMPLATE = tuple(job_templates.c[name] for name in JobTemplate.__slots__)
+
+
+def _template(row: Mapping[str, Any]) -> JobTemplate:
+    return JobTemplate(**{**row, "id": JobTemplateId.of(row["id"])})
 
 
 async def shares_of_providers(reader: Reader, job_id: JobId) -> list[ProviderShare]:

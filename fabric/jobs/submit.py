@@ -1,6 +1,7 @@
 """Price, hold credit, split and enqueue, in one transaction: nothing is charged and nothing is queued if any of it fails."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fabric.billing import limits
@@ -10,15 +11,25 @@ from fabric.core.settings import Settings
 from fabric.db.engine import Reader, Transaction
 from fabric.events import outbox
 from fabric.files import files
-from fabric.jobs import budget, store
+from fabric.jobs import budget, retention, store
 from fabric.jobs.job import Job, JobSpec
 from fabric.jobs.requirements import Requirements, has_memory, matches
 from fabric.jobs.resolve import ResolvedJob
+from fabric.jobs.select import Range
 from fabric.jobs.split import count_subtasks
 from fabric.marketplace import quotes
 from fabric.marketplace import store as marketplace_store
 from fabric.marketplace.quotes import Quote
 from fabric.marketplace.store import GivenQuote
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """That a job does again what another one did not deliver."""
+
+    job_id: JobId
+    items: Sequence[Range]
+    """Of that job, in order."""
 
 
 async def price_job(
@@ -78,8 +89,9 @@ def bound_by(given: GivenQuote, spec: JobSpec, present: Quote) -> tuple[JobSpec,
 
 
 async def submit_job(
-    tx: Transaction, owner_id: UserId, spec: JobSpec, resolved: ResolvedJob, *, settings: Settings, request_id: str
-) -> Job:
+    tx: Transaction, owner_id: UserId, spec: JobSpec, resolved: ResolvedJob, *, settings: Settings, request_id: str,
+    retry: Retry | None = None,
+) -> Job:  # fmt: skip
     """Hold the credit, write the job and its subtasks, tell the dispatcher.
 
     Raises:
@@ -115,7 +127,11 @@ async def submit_job(
     values = _values(job_id, owner_id, spec, resolved, subtasks=subtasks, hold_nanos=hold_nanos, request_id=request_id) | {
         "commission_bps": quote.commission_bps,
         "priced_at": None if given is None else given.created_at,
+        "labels": dict(spec.labels),
+        "results_kept_s": retention.kept_s(spec.results_days, settings.limits),
     }
+    if retry is not None:
+        values |= {"retry_of": retry.job_id, "retried_items": [list(one) for one in retry.items]}
     await store.insert_job(tx, values, spec.deadline_s)
     await store.insert_subtasks(tx, job_id, resolved.items_total, resolved.items_per_subtask)
     if hold_nanos > 0:

@@ -7,14 +7,16 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
+from pydantic import AwareDatetime
 
 from fabric.api.dependencies import EventsDep, JobsCaller, RequestIdDep, ServicesDep
 from fabric.api.idempotency import idempotent, key_of, replayed
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.bills import BillOut
 from fabric.api.schemas.common import Page
-from fabric.api.schemas.jobs import BudgetIn, JobIn, JobOut, OutputOut, ResultsOut, SubtaskOut, subtask_out
+from fabric.api.schemas.jobs import BudgetIn, JobChangeIn, JobIn, JobOut, OutputOut, ResultsOut, SubtaskOut, subtask_out
 from fabric.core.clock import monotonic_s
+from fabric.core.errors import Invalid
 from fabric.core.ids import JobId, RequestId, UserId
 from fabric.core.money import usd_nanos
 from fabric.db.engine import Transaction
@@ -60,11 +62,17 @@ async def list_jobs(
     services: ServicesDep,
     page: PageDep,
     status: Annotated[Literal["queued", "running", "succeeded", "failed", "cancelled"] | None, Query()] = None,
+    label: Annotated[list[str], Query(max_length=20, description="`name:value`; all that are given must fit.")] = [],  # noqa: B006
+    model: Annotated[str | None, Query(max_length=300, description="`name` or `name:version`.")] = None,
+    q: Annotated[str | None, Query(max_length=200, description="Somewhere in the model's name or a label.")] = None,
+    created_after: Annotated[AwareDatetime | None, Query()] = None,
+    created_before: Annotated[AwareDatetime | None, Query()] = None,
 ) -> Page[JobOut]:
     """Your jobs, newest first."""
     before = None if page.before is None else JobId.of(page.before)
+    wanted = store.JobFilter(status, _labels(label), model, q or None, created_after, created_before)
     async with services.database.reading() as reader:
-        rows = await store.list_jobs(reader, principal.user_id, before=before, limit=page.fetch, status=status)
+        rows = await store.list_jobs(reader, principal.user_id, before=before, limit=page.fetch, wanted=wanted)
     return page_of(rows, page, cursor=lambda job: job.id, render=JobOut.of)
 
 
@@ -119,6 +127,7 @@ async def show_results(
     """
     async with services.database.reading() as reader:
         job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
+        results.require_kept(job)
         if format == "manifest":
             manifest = await results.manifest(reader, job)
     if format == "parts":
@@ -137,6 +146,7 @@ async def download_output(job_id: str, name: str, principal: JobsCaller, service
     """
     async with services.database.reading() as reader:
         job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
+    results.require_kept(job)
     npy = await results.open_npy(services.database, services.store, job, name)
     headers = {**STREAM_HEADERS, "Content-Length": str(npy.total_bytes)}
     return StreamingResponse(npy.chunks, media_type="application/octet-stream", headers=headers)
@@ -159,6 +169,15 @@ async def follow(
     return StreamingResponse(_after(opening, stream), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
+@router.patch("/{job_id}", response_model=JobOut)
+async def change(job_id: str, body: JobChangeIn, principal: JobsCaller, services: ServicesDep) -> JobOut:
+    """Give a job other labels."""
+    wanted = JobId.parse(job_id)
+    async with services.database.transaction() as tx:
+        await store.set_labels(tx, principal.user_id, wanted, body.labels)
+    return await _shown(services, principal.user_id, wanted)
+
+
 @router.post("/{job_id}/cancel", response_model=JobOut)
 async def cancel(job_id: str, principal: JobsCaller, services: ServicesDep) -> JobOut:
     """Stop a job: what is done is kept, nothing more is charged, the rest of the hold comes back at once."""
@@ -178,6 +197,16 @@ async def add_to_budget(request: Request, job_id: str, body: BudgetIn, principal
         return JobOut.of(await store.get_job(tx, principal.user_id, wanted))
 
     return await idempotent(request, principal, services, await request.body(), act)
+
+
+def _labels(given: list[str]) -> dict[str, str]:
+    labels = {}
+    for text in given:
+        name, separator, value = text.partition(":")
+        if not separator:
+            raise Invalid("a label is asked for as name:value")
+        labels[name] = value
+    return labels
 
 
 async def _shown(services: Services, owner_id: UserId, job_id: JobId) -> JobOut:

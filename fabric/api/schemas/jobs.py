@@ -7,13 +7,16 @@ from pydantic import Field, model_validator
 
 from fabric.api.schemas.common import Body, Moment, Money
 from fabric.core.errors import Invalid
-from fabric.core.ids import FileId, QuoteId
+from fabric.core.ids import FileId, JobId, QuoteId
 from fabric.core.money import usd_nanos
 from fabric.jobs.job import InputSpec, Job, JobSpec, Subtask
 from fabric.jobs.requirements import Requirements
 from fabric.jobs.store import ProviderShare
 
 DEADLINE_S_MAX = 30 * 86_400
+LABELS_MAX = 20
+LABEL_CHARACTERS_MAX = 200
+RESULTS_DAYS_MAX = 3650
 FILES_PER_INPUT_MAX = 100_000
 INPUTS_MAX = 256
 NAME_CHARACTERS_MAX = 256
@@ -92,6 +95,16 @@ class RequirementsIn(Body):
     providers: ProvidersIn = ProvidersIn()
 
 
+Labels = Annotated[
+    dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}$")],
+        Annotated[str, Field(max_length=LABEL_CHARACTERS_MAX)],
+    ],
+    Field(max_length=LABELS_MAX),
+]
+"""Names and values of the owner's own."""
+
+
 class WorkIn(Body):
     """What jobs and quotes have in common."""
 
@@ -108,6 +121,10 @@ class WorkIn(Body):
     deadline_s: Annotated[float, Field(gt=0, le=DEADLINE_S_MAX)] | None = None
     """The job fails when it has not ended so many seconds from now."""
     priority: Literal["low", "normal", "high"] = "normal"
+    labels: Labels = {}
+    """To find the job by: names of letters, digits and `_.-`, any values."""
+    results_days: Annotated[float, Field(gt=0, le=RESULTS_DAYS_MAX)] | None = None
+    """Keep the results for so long after the end, within this fabric's limit; an event warns before they go."""
 
     def spec(self, inputs: "list[InputIn]") -> JobSpec:
         """The same as a value of the domain.
@@ -127,6 +144,7 @@ class WorkIn(Body):
             model=self.model, inputs=tuple(given.spec() for given in inputs), request=self.model_dump(exclude_unset=True),
             items_per_subtask=None if wanted == "auto" else wanted, requirements=requirements, own_machines=self.own_machines,
             budget_nanos=budget, rate_nanos_per_hour_max=rate_max, deadline_s=self.deadline_s, priority=PRIORITIES[self.priority],
+            labels=self.labels, results_days=self.results_days,
         )  # fmt: skip
 
 
@@ -148,6 +166,13 @@ class JobIn(WorkIn):
         """
         quote_id = None if self.quote is None else QuoteId.parse(self.quote)
         return replace(super().spec(inputs), quote_id=quote_id)
+
+
+class JobChangeIn(Body):
+    """What can be changed of a job at any time."""
+
+    labels: Labels
+    """In place of those it has."""
 
 
 class BudgetIn(Body):
@@ -244,6 +269,15 @@ class JobOut(Body):
     started_at: Moment | None = None
     finished_at: Moment | None = None
     deadline_at: Moment | None = None
+    labels: dict[str, str] = {}
+    retry_of: str | None = None
+    """The job whose missing items this one does again."""
+    retried_items: list[list[int]] | None = None
+    """`[first, count]` …: which items of that job these are, in order."""
+    results_expire_at: Moment | None = None
+    """When the results are deleted."""
+    results_deleted_at: Moment | None = None
+    """They are gone since."""
 
     @classmethod
     def of(
@@ -271,7 +305,10 @@ class JobOut(Body):
             error=None if job.error_code is None else JobErrorOut(code=job.error_code, detail=job.error_detail or ""),
             errors=None if errors is None else [ItemErrorOut(index=i, code=c, detail=d) for i, c, d in errors],
             request_id=job.request_id, created_at=job.created_at, started_at=job.started_at, finished_at=job.finished_at,
-            deadline_at=job.deadline_at,
+            deadline_at=job.deadline_at, labels=dict(job.labels),
+            retry_of=None if job.retry_of is None else str(JobId.of(job.retry_of)),
+            retried_items=None if job.retried_items is None else [list(one) for one in job.retried_items],
+            results_expire_at=job.results_expire_at, results_deleted_at=job.results_deleted_at,
         )  # fmt: skip
 
 

@@ -19,14 +19,15 @@ from fabric.db.tables.events import events
 from fabric.db.tables.files import files, garbage_objects
 from fabric.db.tables.gate import gate_grants
 from fabric.db.tables.identity import api_keys, idempotency_keys, refresh_tokens, users
-from fabric.db.tables.jobs import attempts, jobs, subtasks
+from fabric.db.tables.jobs import attempts, job_templates, jobs, subtasks
 from fabric.db.tables.marketplace import demand_factors, market_samples, price_changes
 from fabric.db.tables.metadata import metadata
 from fabric.db.tables.providers import join_tokens, providers, slots
 
 __all__ = [
     "api_keys", "attempts", "auto_top_ups", "corrections", "demand_factors", "disputes", "events", "files", "garbage_objects",
-    "gate_grants", "idempotency_keys", "jobs", "join_tokens", "market_samples", "metadata", "model_versions", "models", "payments",
-    "payout_accounts", "payouts", "price_changes", "promotions", "providers", "quotes", "refresh_tokens", "refunds", "slots", "stripe_calls", "stripe_events", "subtasks",
+    "gate_grants", "idempotency_keys", "job_templates", "jobs", "join_tokens", "market_samples", "metadata", "model_versions", "models",
+    "payments", "payout_accounts", "payouts", "price_changes", "promotions", "providers", "quotes", "refresh_tokens", "refunds", "slots",
+    "stripe_calls", "stripe_events", "subtasks",
     "users", "wallets",
 ]  # fmt: skip

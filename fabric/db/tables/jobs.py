@@ -1,4 +1,4 @@
-"""Tables: jobs, subtasks, attempts."""
+"""Tables: jobs, subtasks, attempts, job_templates."""
 
 from sqlalchemy import (
     ARRAY,
@@ -6,6 +6,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    DateTime,
     Float,
     ForeignKey,
     Index,
@@ -55,12 +56,20 @@ jobs = Table(
     Column("event_seq", Integer, nullable=False, server_default=text("0")),
     Column("request_id", Text, nullable=False),
     created_at(), moment("started_at"), moment("finished_at"), moment("deadline_at"),
+    Column("labels", JSONB, nullable=False, server_default=text("'{}'"), comment="names and values of the owner's, to find jobs by"),
+    Column("retry_of", Uuid, ForeignKey("jobs.id"), comment="the job whose missing items this one does again"),
+    Column("retried_items", JSONB, comment="[[first, count] …]: which items of retry_of these are, in order"),
+    Column("results_kept_s", BigInteger, nullable=False, server_default=text("2592000"), comment="after the end; then the results are deleted"),
+    moment("results_warned_at"), moment("results_deleted_at"),
     CheckConstraint("captured_nanos + reserved_nanos <= held_nanos", name="spend"),
     CheckConstraint("commission_bps BETWEEN 0 AND 10000", name="commission"),
     CheckConstraint("status IN ('queued','running','succeeded','failed','cancelled')", name="status"),
     postgresql_with={"fillfactor": "70"},
 )  # fmt: skip
 Index("jobs_owner_id_id_idx", jobs.c.owner_id, jobs.c.id)
+Index("jobs_labels_idx", jobs.c.labels, postgresql_using="gin", postgresql_ops={"labels": "jsonb_path_ops"})
+Index("jobs_results_idx", jobs.c.finished_at,
+      postgresql_where=jobs.c.finished_at.is_not(None) & jobs.c.results_deleted_at.is_(None))  # fmt: skip
 Index("jobs_open_idx", jobs.c.priority.desc(), jobs.c.id, postgresql_where=jobs.c.status.in_(["queued", "running"]))
 
 subtasks = Table(
@@ -113,4 +122,13 @@ attempts = Table(
     UniqueConstraint("subtask_id", "fence"),
     comment="one row for each lease that ended; the usage record",
 )  # fmt: skip
+job_templates = Table(
+    "job_templates", metadata, key(),
+    Column("owner_id", Uuid, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("request", JSONB, nullable=False, comment="what a job body may say, inputs included or not"),
+    created_at(), Column("updated_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    UniqueConstraint("owner_id", "name"),
+)  # fmt: skip
+
 Index("attempts_provider_id_id_idx", attempts.c.provider_id, attempts.c.id)
