@@ -52,7 +52,7 @@ class Lab:
         assert {answer.status for answer in await self.bench.settle(completions)} == {"done"}
 
     async def npy(self, job: JobId, name: str) -> np.ndarray:
-        stream = await results.open_npy(self.bench.database, self.store, await self.bench.shown(job), name)
+        stream = await results.stream_output(self.bench.database, self.store, await self.bench.shown(job), name)
         content = b"".join([chunk async for chunk in stream.chunks])
         assert len(content) == stream.total_bytes
         return np.load(io.BytesIO(content))
