@@ -57,7 +57,7 @@ async def manifest(reader: Reader, job: Job) -> dict[str, Any]:
         "outputs": [
             {
                 "name": name, "dtype": output["dtype"], "shape": [job.items_total, *list(output["shape"])[1:]],
-                "media_type": output.get("media_type"),
+                **({"media_type": output["media_type"]} if "media_type" in output else {}),
             }
             for name, output in outputs.items()
         ],

@@ -8,54 +8,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from fabric.actors.cancellation import Cancellation
-from fabric.actors.execute import run_order
-from fabric.actors.messages import Part, decode_order, decode_receipt, encode_order, encode_receipt
-from fabric.actors.sessions import CPU, SessionCache
-from fabric.actors.transfer import Transfer
-from fabric.catalog.card import complete_card
+from fabric.actors.messages import Part
 from fabric.codecs.assets import asset_field
-from fabric.codecs.frame import decode_frame, decode_header, frame_matches
-from fabric.codecs.outputs import delivered
 from fabric.codecs.strings import strings_of
 from fabric.sandbox import launch
 from tests.fixtures import media
+from tests.fixtures.codec_bench import Bench, embedding_model, files, texts
 from tests.fixtures.onnx_models import convolution, model_of
-from tests.fixtures.orders import a_subtask
-
-
-class Bench:
-    """One slot; orders are made from a card as the control plane makes them."""
-
-    def __init__(self) -> None:
-        self.sessions = SessionCache(CPU, 1)
-        self.transfer = Transfer(pause_s=0.001)
-
-    def close(self) -> None:
-        self.transfer.close()
-        self.sessions.close()
-
-    def run(self, orders, content: bytes, card: dict, name: str, part: Part, batch: int = 8):
-        plain = orders.model(content, batch_items_max=batch)
-        specs = {n: {"dtype": s["dtype"], "shape": s["shape"]} for n, s in plain.inputs.items()}
-        specs = {n: s | {"dtype": "string"} if s["dtype"] == "object" else s for n, s in specs.items()}
-        outs = {n: s | {"dtype": "string"} if s["dtype"] == "object" else s for n, s in plain.outputs.items()}
-        completed = complete_card(card, specs, outs)
-        model = orders.model(
-            content, batch_items_max=batch,
-            inputs={n: {**s, "codec": completed["inputs"][n]} for n, s in specs.items()},
-            outputs={n: {**s, "card": completed["outputs"].get(n)} for n, s in outs.items()},
-        )  # fmt: skip
-        order = orders.order(model, a_subtask(name, part))
-        receipt = decode_receipt(
-            encode_receipt(run_order(decode_order(encode_order(order)), self.sessions, self.transfer, Cancellation()))
-        )
-        assert receipt.subtasks, (receipt.error_code, receipt.error_detail)
-        told = receipt.subtasks[0]
-        assert told.status == "done", (told.error_code, told.error_detail)
-        good = part.item_count - len(told.item_errors)
-        assert frame_matches(decode_header(told.output), delivered(outs, completed["outputs"], specs), good) is None
-        return decode_frame(told.output), [(error.index, error.code) for error in told.item_errors]
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +22,6 @@ def slot():
     bench = Bench()
     yield bench
     bench.close()
-
-
-def files(kind: str, *contents: bytes) -> Part:
-    return Part(len(contents), kind, data=b"".join(contents), sizes=tuple(map(len, contents)))
-
-
-def texts(*items: str | bytes) -> Part:
-    stored = [item if isinstance(item, bytes) else item.encode() for item in items]
-    return Part(len(stored), "strings", data=b"".join(stored), dtype="string", sizes=tuple(map(len, stored)))
 
 
 def identity(shape: list, dtype: int = TensorProto.FLOAT) -> bytes:
@@ -131,28 +81,6 @@ def test_the_best_classes_come_with_their_labels(slot, orders):
     outputs, _ = slot.run(orders, convolution(), card, "image", files("image", media.picture()))
     best = json.loads(outputs["y"][0])
     assert len(best) == 2 and best[0]["score"] >= best[1]["score"] and best[0]["label"] in "abcd"
-
-
-def embedding_model() -> bytes:
-    """Token numbers to vectors; the mask and types only count, so that they must be there."""
-    vectors = np.random.default_rng(0).normal(size=(len(media.WORDS), 4)).astype(np.float32)
-    ids = [
-        helper.make_tensor_value_info(n, TensorProto.INT64, ["N", "T"]) for n in ("input_ids", "attention_mask", "token_type_ids")
-    ]
-    graph = helper.make_graph(
-        [
-            helper.make_node("Gather", ["vectors", "input_ids"], ["found"]),
-            helper.make_node("Cast", ["token_type_ids"], ["types"], to=TensorProto.FLOAT),
-            helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", ["types", "mask"], ["both"]),
-            helper.make_node("Unsqueeze", ["both", "last"], ["column"]),
-            helper.make_node("Add", ["found", "column"], ["hidden"]),
-        ],
-        "embed", ids, [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["N", "T", 4])],
-        [numpy_helper.from_array(vectors, "vectors"), numpy_helper.from_array(np.array([2]), "last")],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    return bytes(model.SerializeToString())
 
 
 def test_texts_become_unit_vectors_with_the_models_own_tokenizer(slot, orders):
