@@ -115,7 +115,9 @@ def doctor() -> None:
 @jobs_app.command("submit")
 def jobs_submit(
     model: Annotated[str, typer.Argument(help="Name, name:version or id.")],
-    files: Annotated[list[Path], typer.Argument(help=".npy, .npz, .json, .txt, .zip, or images, sounds, videos (one item each).", exists=True)],
+    files: Annotated[
+        list[Path], typer.Argument(help=".npy, .npz, .json, .txt, .zip, or images, sounds, videos (one item each).", exists=True)
+    ],
     name: Annotated[str | None, typer.Option("--input", help="Which input; needed when the model has several.")] = None,
     budget_usd: Annotated[str | None, typer.Option(help="Never spend more.")] = None,
     deadline_s: Annotated[int | None, typer.Option(help="End after so long.")] = None,
@@ -124,7 +126,11 @@ def jobs_submit(
 ) -> None:
     """Submit a job and watch it."""
     with connect() as client:
-        value: Any = files[0] if len(files) == 1 and files[0].suffix in {".npy", ".npz", ".json", ".jsonl", ".txt", ".zip"} else list(files)
+        value: Any = (
+            files[0]
+            if len(files) == 1 and files[0].suffix in {".npy", ".npz", ".json", ".jsonl", ".txt", ".zip"}
+            else list(files)
+        )
         options = {k: v for k, v in {"budget_usd": budget_usd, "deadline_s": deadline_s}.items() if v is not None}
         job = client.submit(model, {name: value} if name else value, **options)
         console.print(job.id)

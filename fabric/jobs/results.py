@@ -110,8 +110,7 @@ async def stream_output(database: Database, store: ObjectStore, job: Job, name: 
 
 async def _texts_npy(database: Database, store: ObjectStore, job: Job, name: str, dtype: str) -> NpyStream:
     """Texts as numpy's of fixed width; byte strings likewise. NumPy's own objects would be pickles."""
-    rows: list[Any] = []
-    blank: Any = None
+    whole: Array | None = None
     stored_bytes = 0
     async for found in outputs_of(database, job.id):
         entry = await _entry(store, found, name) if len(found.failed) < found.item_count else None
@@ -120,19 +119,13 @@ async def _texts_npy(database: Database, store: ObjectStore, job: Job, name: str
         if (stored_bytes := stored_bytes + entry.nbytes) > TEXTS_BYTES_MAX:
             raise TooLarge(f"These texts have more than {TEXTS_BYTES_MAX} bytes together; fetch them as json or parts.")
         tensor = _decoded(entry, await _entry_bytes(store, found, entry))
-        blank = np.full(tensor.shape[1:], "" if dtype == STRING else b"", object) if blank is None else blank
-        if tensor.shape[1:] != blank.shape:
+        if whole is None:
+            whole = np.full((job.items_total, *tensor.shape[1:]), "" if dtype == STRING else b"", object)
+        if tensor.shape[1:] != whole.shape[1:]:
             raise Ragged
-        rows += [blank] * (found.item_start - len(rows))
-        failed = set(found.failed)
-        good = iter(tensor)
-        rows += [blank if i in failed else next(good) for i in range(found.item_start, found.item_start + found.item_count)]
-    if blank is None:
+        whole[np.setdiff1d(np.arange(found.item_start, found.item_start + found.item_count), found.failed)] = tensor
+    if whole is None:
         raise Conflict("No item of this job has a result yet.")
-    rows += [blank] * (job.items_total - len(rows))
-    whole = np.empty((job.items_total, *blank.shape), object)
-    for index, row in enumerate(rows):
-        whole[index] = row
     width = max(map(len, whole.flat), default=0)
     if whole.size * width * (4 if dtype == STRING else 1) > FIXED_BYTES_MAX:
         raise TooLarge(

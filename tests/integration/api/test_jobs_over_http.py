@@ -99,7 +99,9 @@ async def test_a_job_is_submitted_worked_on_and_fetched(desk: Desk):
     assert done["queue_s"] >= 0 and done["run_s"] > 0 and done["started_at"].endswith("Z")
     # And the results are there in input order
     manifest = (await desk.get(f"{JOBS}/{job['id']}/results")).json()
-    assert manifest["outputs"] == [{"name": "y", "dtype": "float32", "shape": [10, 2], "url": f"{JOBS}/{job['id']}/results/y"}]
+    assert manifest["outputs"] == [
+        {"name": "y", "dtype": "float32", "shape": [10, 2], "media_type": None, "url": f"{JOBS}/{job['id']}/results/y"}
+    ]
     npy = await desk.get(manifest["outputs"][0]["url"])
     np.testing.assert_array_equal(np.load(io.BytesIO(npy.content)), X * 2)
     parts = await desk.get(manifest["parts_url"])

@@ -290,9 +290,9 @@ TEXTS = {"x": {"dtype": "string", "shape": [None]}}
     ],
 )
 async def test_texts_of_every_file_are_items(requestor: Requestor, name: str, content: bytes):
-    await requestor.bench.model(inputs=TEXTS)
+    await requestor.bench.model(name="texts", inputs=TEXTS)
     (file,) = await requestor.upload((name, content))
-    resolved = await requestor.resolve(InputSpec("x", (file,)))
+    resolved = await requestor.resolve(InputSpec("x", (file,)), model="texts")
     assert resolved.items_total == 4
     (sliced,) = slice_inputs(resolved.inputs, 1, 3)
     (part,) = sliced.parts
@@ -310,15 +310,14 @@ async def test_texts_of_every_file_are_items(requestor: Requestor, name: str, co
     ],
 )  # fmt: skip
 async def test_files_that_hold_no_texts_are_refused_in_words(requestor: Requestor, name: str, content: bytes, words: str):
-    await requestor.bench.model(inputs=TEXTS)
+    await requestor.bench.model(name="texts", inputs=TEXTS)
     (file,) = await requestor.upload((name, content))
     with pytest.raises(InvalidInput) as refused:
-        await requestor.resolve(InputSpec("x", (file,)))
+        await requestor.resolve(InputSpec("x", (file,)), model="texts")
     assert words in str(refused.value.fields["errors"])
 
 
 async def test_numbers_may_be_a_plain_list_and_texts_are_none(requestor: Requestor):
-    await requestor.bench.model()
     plain, lines, texts = await requestor.upload(
         ("a.json", json.dumps(X.tolist()).encode()), ("a.jsonl", b"[1, 2]\n[3, 4]\n"), ("a.npy", npy(np.array(["a"])))
     )
@@ -330,27 +329,29 @@ async def test_numbers_may_be_a_plain_list_and_texts_are_none(requestor: Request
 
 
 async def test_the_files_of_a_zip_are_items_beside_others(requestor: Requestor):
-    await requestor.bench.model(card=IMAGE_CARD, inputs=IMAGE_INPUT)
+    await requestor.bench.model(name="vision", card=IMAGE_CARD, inputs=IMAGE_INPUT)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("1.png", b"first")
         made.writestr("2.png", b"second")
     first, packed = await requestor.upload(("0.png", b"before"), ("many.zip", out.getvalue()))
-    resolved = await requestor.resolve(InputSpec("image", (first, packed)))
+    resolved = await requestor.resolve(InputSpec("image", (first, packed)), model="vision")
     assert resolved.items_total == 3 and len(resolved.relaid) == 1
     (sliced,) = slice_inputs(resolved.inputs, 0, 3)
     assert b"".join([await requestor.store.read(p.key, p.offset, p.length) for p in sliced.parts]) == b"beforefirstsecond"
     (bad,) = await requestor.upload(("bad.zip", out.getvalue()[:-30]))
     with pytest.raises(InvalidInput):
-        await requestor.resolve(InputSpec("image", (bad,)))
+        await requestor.resolve(InputSpec("image", (bad,)), model="vision")
 
 
 async def test_a_derived_input_is_not_given(requestor: Requestor):
     inputs = {name: {"dtype": "int64", "shape": [None, None]} for name in ("input_ids", "attention_mask")}
     card = complete_card({"inputs": {"input_ids": {"codec": "text"}}}, inputs, {"y": {"dtype": "float32", "shape": [None, 2]}})
-    await requestor.bench.model(card=card["inputs"], inputs=inputs)
+    await requestor.bench.model(name="tokens", card=card["inputs"], inputs=inputs)
     texts = InputSpec("input_ids", tensor=json_of_tensor("input_ids", np.array(["a", "b"])))
-    assert (await requestor.resolve(texts)).items_total == 2
+    assert (await requestor.resolve(texts, model="tokens")).items_total == 2
     with pytest.raises(InvalidInput) as refused:
-        await requestor.resolve(texts, InputSpec("attention_mask", tensor=json_of_tensor("m", np.ones((2, 2), np.int64))))
+        await requestor.resolve(
+            texts, InputSpec("attention_mask", tensor=json_of_tensor("m", np.ones((2, 2), np.int64))), model="tokens"
+        )
     assert "comes of 'input_ids'" in str(refused.value.fields["errors"])
