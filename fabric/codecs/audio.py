@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from fabric.codecs.base import NO_ASSETS, Array, Assets, Buffer, ItemFailure, Payload, refuse_unknown_keys
+from fabric.codecs.containers import RATE_MAX, RATE_MIN, SECONDS_MAX
 from fabric.codecs.strings import check_sizes
 from fabric.codecs.texts import VARIABLE, numpy_dtype
 from fabric.core.errors import Invalid
 
-RATE_MIN, RATE_MAX = 1_000, 384_000
-SECONDS_MAX = 600.0
 FIELDS = ("samples", "mask", "length")
 _LAYOUTS = ("flat", "channel")
 _ENTRY_KEYS = frozenset({"codec", "rate", "seconds", "layout", "normalize", "description"})

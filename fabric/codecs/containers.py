@@ -1,9 +1,14 @@
-"""Opens sound and video files with PyAV: only formats that are named here, from memory, on one thread."""
+"""Opens sound and video files with PyAV: only formats that are named here, from memory, on one thread.
+
+PyAV itself is imported when a file is opened.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+RATE_MIN, RATE_MAX = 1_000, 384_000  # samples a second
+SECONDS_MAX = 600.0  # of a sound
 FORMATS = {"audio": ("flac", "ogg", "mp3", "mov", "matroska"), "video": ("mov", "matroska", "avi", "gif")}
 _NAMES = {"mov": "MP4", "matroska": "Matroska/WebM", "avi": "AVI", "gif": "GIF", "flac": "FLAC", "ogg": "Ogg", "mp3": "MP3"}
 

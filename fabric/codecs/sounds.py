@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fabric.codecs.audio import RATE_MAX, RATE_MIN, SECONDS_MAX
 from fabric.codecs.base import Array, Buffer
-from fabric.codecs.containers import Unreadable, opened
+from fabric.codecs.containers import RATE_MAX, RATE_MIN, SECONDS_MAX, Unreadable, opened
 
 CHANNELS_MAX = 16
 CHUNKS_MAX = 1000  # of a WAV file

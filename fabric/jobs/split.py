@@ -102,7 +102,8 @@ class _StoredPart:
             sizes = tuple(self.bounds[i + 1] - self.bounds[i] for i in range(start, stop))
         else:
             begin, end, sizes = start * self.row_bytes, stop * self.row_bytes, ()
-        data = None if self.data is None else self.data[begin:end]
+        # Nothing is not fetched: empty texts, say, which no range of an object could name.
+        data = b"" if begin == end else None if self.data is None else self.data[begin:end]
         return SlicedPart(
             self.encoding, stop - start, self.key, data, self.offset + begin, end - begin, self.dtype, self.shape, sizes
         )
