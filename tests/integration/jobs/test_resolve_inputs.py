@@ -305,7 +305,7 @@ async def test_texts_of_every_file_are_items(requestor: Requestor, name: str, co
     ("name", "content", "words"),
     [
         ("a.txt", b"", "empty"), ("a.txt", b"one\ntw\xff\n", "line 2"), ("a.json", b"[1, 2]", "texts"), ("a.json", b"{", "not JSON"),
-        ("a.jsonl", b'"a"\n{', "not JSON"), ("a.json", b'[["a"], ["b", "c"]]', "differing"), ("a.npy", npy(X), "texts are expected"),
+        ("a.jsonl", b'"a"\n{', "not JSON"), ("a.json", b'[["a"], ["b", "c"], []]', "differing"), ("a.npy", npy(X), "texts are expected"),
         ("a.npy", npy(np.array(["text"]))[:-2], "whole"),
     ],
 )  # fmt: skip
