@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from fabric.client import Client, FabricClientError
+from fabric.client.cards import TEMPLATES, write_template
 from fabric.client.printing import console, shapes, show, show_bill, show_prices, write_results
 
 app = typer.Typer(help="Run ONNX models on machines that people own.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -115,16 +116,22 @@ def doctor() -> None:
 @jobs_app.command("submit")
 def jobs_submit(
     model: Annotated[str, typer.Argument(help="Name, name:version or id.")],
-    files: Annotated[list[Path], typer.Argument(help=".npy, .npz, .json, or images (one item each).", exists=True)],
+    files: Annotated[
+        list[Path], typer.Argument(help=".npy, .npz, .json, .txt, .zip, or images, sounds, videos (one item each).", exists=True)
+    ],
     name: Annotated[str | None, typer.Option("--input", help="Which input; needed when the model has several.")] = None,
     budget_usd: Annotated[str | None, typer.Option(help="Never spend more.")] = None,
     deadline_s: Annotated[int | None, typer.Option(help="End after so long.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Wait, then write results to this .npz.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Wait, then write results to this .npz, .json or .zip.")] = None,
     detach: Annotated[bool, typer.Option(help="Print the id and return at once.")] = False,
 ) -> None:
     """Submit a job and watch it."""
     with connect() as client:
-        value: Any = files[0] if len(files) == 1 and files[0].suffix in {".npy", ".npz", ".json"} else list(files)
+        value: Any = (
+            files[0]
+            if len(files) == 1 and files[0].suffix in {".npy", ".npz", ".json", ".jsonl", ".txt", ".zip"}
+            else list(files)
+        )
         options = {k: v for k, v in {"budget_usd": budget_usd, "deadline_s": deadline_s}.items() if v is not None}
         job = client.submit(model, {name: value} if name else value, **options)
         console.print(job.id)
@@ -167,7 +174,7 @@ def jobs_watch(job_id: str) -> None:
 
 @jobs_app.command("results")
 def jobs_results(job_id: str, output: Path) -> None:
-    """Write a job's outputs to an .npz."""
+    """Write a job's outputs to an .npz, .json or .zip."""
     with connect() as client:
         write_results(client.job(job_id), output)
 
@@ -198,12 +205,29 @@ def jobs_cancel(job_id: str) -> None:
 def models_upload(
     name: str,
     file: Annotated[Path, typer.Argument(exists=True)],
-    card: Annotated[Path | None, typer.Option(help="JSON: how inputs are decoded and scaled.", exists=True)] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="JSON or TOML: how inputs are decoded and outputs finished.", exists=True)
+    ] = None,
+    asset: Annotated[list[Path] | None, typer.Option(help="A file that the card names, such as tokenizer.json.")] = None,
 ) -> None:
     """Upload an ONNX file as the next version of a model."""
     with connect() as client:
-        model = client.models.upload(name, file, card=json.loads(card.read_text()) if card else None)
+        model = client.models.upload(name, file, card=card, assets=asset or [])
         console.print_json(json.dumps(model))
+
+
+@models_app.command("init")
+def models_init(
+    template: Annotated[str, typer.Option(help=f"One of {', '.join(TEMPLATES)}.")],
+    output: Annotated[Path, typer.Option(help="Where to write the card.")] = Path("card.toml"),
+) -> None:
+    """Write a card with explanations, to be edited and given to `models upload --card`."""
+    try:
+        write_template(template, output)
+    except (ValueError, FileExistsError) as error:
+        console.print(str(error), highlight=False)
+        raise typer.Exit(1) from None
+    console.print(f"{output} is written; edit it, then: fabric models upload NAME MODEL.onnx --card {output}", highlight=False)
 
 
 @models_app.command("list")

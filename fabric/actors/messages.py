@@ -48,14 +48,14 @@ class Part:
     """
 
     item_count: int
-    encoding: str  # "rows": C-order little-endian rows of dtype and shape; "image": encoded image files, one after another
+    encoding: str  # "rows": C-order little-endian rows of dtype and shape; "strings": texts; "image", "audio", "video": files
     data: bytes | None = None
     url: str | None = None  # signed GET
     offset: int = 0  # bytes into the object
     length: int = 0
-    dtype: str = ""  # rows only: of the stored rows
-    shape: tuple[int, ...] = ()  # rows only: of one item
-    sizes: tuple[int, ...] = ()  # image only: bytes of each item
+    dtype: str = ""  # of stored rows; "string"
+    shape: tuple[int, ...] = ()  # rows and texts: of one item
+    sizes: tuple[int, ...] = ()  # texts and files: bytes of each item, one after another
 
 
 @dataclass(frozen=True, slots=True)

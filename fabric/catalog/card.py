@@ -4,6 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fabric.codecs.derived import NAME as DERIVED
+from fabric.codecs.derived import derived_rank_problem, sources_of
+from fabric.codecs.outputs import complete_output
 from fabric.codecs.registry import codec_named
 from fabric.core.errors import Invalid
 
@@ -31,7 +34,7 @@ def complete_card(card: object, inputs: Tensors, outputs: Tensors) -> dict[str, 
     completed = {
         "description": description,
         "inputs": _inputs(_mapping(fields.get("inputs"), "card.inputs", errors), inputs, errors),
-        "outputs": _outputs(_mapping(fields.get("outputs"), "card.outputs", errors), outputs, errors),
+        "outputs": _outputs(_mapping(fields.get("outputs"), "card.outputs", errors), inputs, outputs, errors),
     }
     if errors:
         raise Invalid(f"the model card is wrong: {errors[0]['loc']}: {errors[0]['msg']}", errors=errors)
@@ -48,18 +51,37 @@ def _is_text(card: object) -> bool:
 
 def _inputs(entries: Mapping[str, Any], inputs: Tensors, errors: list[dict[str, str]]) -> dict[str, Any]:
     _refuse_unknown("card.inputs", entries, inputs, errors)
-    completed = {}
+    completed: dict[str, Any] = {}
+    implied = _implied(entries, inputs)
     for name, tensor in inputs.items():
         where = f"card.inputs.{name}"
-        entry = _mapping(entries.get(name), where, errors)
+        entry = _mapping(entries.get(name, implied.get(name)), where, errors)
         try:
             completed[name] = codec_named(entry.get("codec", "tensor")).complete_entry(entry, tensor)
         except Invalid as error:
             errors.append(_error(where, error.detail))
+    _check_sources(completed, inputs, errors)
     return completed
 
 
-def _outputs(entries: Mapping[str, Any], outputs: Tensors, errors: list[dict[str, str]]) -> dict[str, Any]:
+def _implied(entries: Mapping[str, Any], inputs: Tensors) -> dict[str, Any]:
+    """What goes without saying: beside an input of texts, inputs that are called as the tokenizer's other fields derive from it."""
+    texts = [name for name, entry in entries.items() if isinstance(entry, dict) and entry.get("codec") == "text"]
+    fields = codec_named("text").fields[1:]
+    return {name: {"codec": DERIVED, "from": texts[0], "field": name} for name in fields if name in inputs} if texts else {}
+
+
+def _check_sources(completed: Mapping[str, Any], inputs: Tensors, errors: list[dict[str, str]]) -> None:
+    for name, (source, field) in sources_of(completed).items():
+        where, given = f"card.inputs.{name}", completed.get(source)
+        fields = codec_named(given["codec"]).fields[1:] if given else ()
+        if field not in fields:
+            errors.append(_error(where, f"{source!r} gives no {field!r}" + (f"; it gives {', '.join(fields)}" if fields else "")))
+        elif problem := derived_rank_problem(field, inputs[name]):
+            errors.append(_error(where, problem))
+
+
+def _outputs(entries: Mapping[str, Any], inputs: Tensors, outputs: Tensors, errors: list[dict[str, str]]) -> dict[str, Any]:
     _refuse_unknown("card.outputs", entries, outputs, errors)
     completed = {}
     for name in outputs:
@@ -67,12 +89,18 @@ def _outputs(entries: Mapping[str, Any], outputs: Tensors, errors: list[dict[str
             continue
         where = f"card.outputs.{name}"
         entry = _mapping(entries[name], where, errors)
-        for key in sorted(set(entry) - {"labels"}):
-            errors.append(_error(f"{where}.{key}", "there is no such field; an output has labels"))
-        labels = entry.get("labels")
+        labels, known = entry.get("labels"), len(errors)
         if labels is not None:
-            _check_labels(labels, outputs[name]["shape"], f"{where}.labels", errors)
-        completed[name] = {"labels": labels}
+            # What a step makes of the labels is for the step to say.
+            _check_labels(labels, [] if entry.get("steps") else outputs[name]["shape"], f"{where}.labels", errors)
+        if len(errors) > known:
+            continue
+        try:
+            completed[name] = complete_output(name, entry, inputs, outputs)
+        except Invalid as error:
+            errors.append(_error(where, error.detail))
+    if completed and not any(completed.get(name, {}).get("deliver", True) for name in outputs):
+        errors.append(_error("card.outputs", "nothing would be delivered"))
     return completed
 
 

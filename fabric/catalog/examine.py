@@ -13,6 +13,7 @@ from typing import Any
 from fabric.catalog.card import complete_card
 from fabric.catalog.inspect import Inspection, inspect_model
 from fabric.catalog.profile import measure
+from fabric.codecs.registry import codec_named
 from fabric.core.errors import Invalid, InvalidModel
 
 
@@ -22,6 +23,7 @@ def examine(request: Mapping[str, Any]) -> None:
     try:
         inspection = inspect_model(path, control_flow=request["control_flow"])
         card = complete_card(request["card"], inspection.inputs, inspection.outputs)
+        _check_assets(card, inspection)
         _say({"card": card, "inspection": inspection.as_json(), "suspect": _suspect(inspection)})
         _say({"profile": measure(path, inspection).as_json()})
     except Invalid as error:
@@ -31,6 +33,21 @@ def examine(request: Mapping[str, Any]) -> None:
     except Exception as error:
         # A file that trips a library must not look like an outage: it is refused, and says over what.
         _refuse(InvalidModel(f"the file cannot be read: {type(error).__name__}", reason="malformed"))
+
+
+def _check_assets(card: Mapping[str, Any], inspection: Inspection) -> None:
+    """Make every decoder once: a tokenizer that did not come along, or cannot be read, is told now and not in each job."""
+    errors = []
+    for name, entry in card["inputs"].items():
+        codec = codec_named(entry["codec"])
+        if not codec.encoding:
+            continue
+        try:
+            codec.decoder(entry, inspection.inputs[name], inspection.assets)
+        except Invalid as error:
+            errors.append({"loc": f"card.inputs.{name}", "msg": error.detail})
+    if errors:
+        raise Invalid(f"the model card is wrong: {errors[0]['loc']}: {errors[0]['msg']}", errors=errors)
 
 
 def _suspect(inspection: Inspection) -> dict[str, Any] | None:

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto
@@ -30,6 +29,8 @@ from fabric.catalog.structure import (
     graphs_in,
     nodes_with_places,
 )
+from fabric.codecs.assets import PREFIX, assets_in
+from fabric.codecs.texts import BFLOAT16, STRING, numpy_dtype
 
 MODEL_BYTES_MAX = 2**31 - 1  # protobuf's own limit
 TENSORS_MAX = 64  # inputs, and outputs
@@ -40,7 +41,7 @@ DTYPES = {
     TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64", TensorProto.FLOAT16: "float16",
     TensorProto.INT8: "int8", TensorProto.INT16: "int16", TensorProto.INT32: "int32", TensorProto.INT64: "int64",
     TensorProto.UINT8: "uint8", TensorProto.UINT16: "uint16", TensorProto.UINT32: "uint32", TensorProto.UINT64: "uint64",
-    TensorProto.BOOL: "bool",
+    TensorProto.BOOL: "bool", TensorProto.STRING: STRING, TensorProto.BFLOAT16: BFLOAT16,
 }  # fmt: skip
 _CHECKED_NODE = re.compile(r"node spec for node\. Name: (?P<name>.*?) OpType: (?P<operator>\w+)")
 
@@ -57,10 +58,11 @@ class Inspection:
     producer: str = ""
     parameters: int = 0  # elements of all initializers
     bounds: dict[str, Any] = field(default_factory=dict)  # the fields of catalog.bounds.Bounds
+    assets: dict[str, str] = field(default_factory=dict)  # files that travel inside it, by name
 
     def as_json(self) -> dict[str, Any]:
         """The inspection as it is stored with a model version."""
-        return asdict(self)
+        return {**asdict(self), "assets": {name: len(content) for name, content in self.assets.items()}}
 
 
 def inspect_model(source: bytes | Path, *, control_flow: bool = False) -> Inspection:
@@ -101,6 +103,7 @@ def _inspection(
         producer=f"{model.producer_name} {model.producer_version}".strip()[:NAME_CHARACTERS_MAX],
         parameters=sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         bounds=bounds,
+        assets=assets_in({entry.key: entry.value for entry in model.metadata_props}),
     )
 
 
@@ -155,6 +158,7 @@ def _check_text(model: onnx.ModelProto) -> None:
     """Protobuf gives bytes where text is no UTF-8, and JSONB takes no NUL; nothing further on expects either."""
     texts = [model.producer_name, model.producer_version, *_value_names(model.graph)]
     texts += [opset.domain for opset in model.opset_import]
+    texts += [text for entry in model.metadata_props if entry.key.startswith(PREFIX) for text in (entry.key, entry.value)]
     for function in model.functions:
         texts += [function.domain, function.name, function.overload, *function.input, *function.output, *function.attribute]
         texts += [opset.domain for opset in function.opset_import]
@@ -209,7 +213,7 @@ def _check_items(inputs: dict[str, dict[str, Any]], outputs: dict[str, dict[str,
         if not 1 <= len(tensors) <= TENSORS_MAX:
             raise refusal("unsupported", f"{len(tensors)} {kind}s; a model has 1 to {TENSORS_MAX}")
         for name, tensor in tensors.items():
-            size = math.prod(d or 1 for d in tensor["shape"]) * np.dtype(tensor["dtype"]).itemsize
+            size = math.prod(d or 1 for d in tensor["shape"]) * numpy_dtype(tensor["dtype"]).itemsize
             if size > ITEM_BYTES_MAX:
                 raise refusal("unsupported", f"{kind} {name!r} has {size} bytes; at most {ITEM_BYTES_MAX} are taken")
     if not any(tensor["shape"] for tensor in inputs.values()):

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from fabric.catalog.inspect import Inspection
 from fabric.catalog.places import Place, refusal
 from fabric.catalog.structure import find_place
+from fabric.codecs.texts import STRING, numpy_dtype
 from fabric.core.errors import InvalidModel
+from fabric.sandbox.tensors import Crossing
 
 onnxruntime.disable_telemetry_events()  # else it leaves a file in the temp folder
 
@@ -97,9 +99,10 @@ class Trial:
 
     def __init__(self, session: Any, inspection: Inspection, path: Path) -> None:
         """Items lie along axis 0 of the inputs that leave it open, or, when none does, of those that fix it alike."""
-        self._session = session
+        self._crossing = Crossing(session)
         self._path = path
         self._inputs = inspection.inputs
+        self._outputs_said = inspection.outputs
         self._outputs = list(inspection.outputs)
         first = {name: tensor["shape"][0] for name, tensor in inspection.inputs.items() if tensor["shape"]}
         self.fixed: int | None = None if None in first.values() else next(iter(first.values()))
@@ -180,7 +183,7 @@ class Trial:
 
     def output_bytes_item(self) -> int | None:
         """Bytes that one item gives, when that does not depend on the data as far as can be seen."""
-        if self._is_open:
+        if self._is_open or STRING in {tensor["dtype"] for tensor in self._outputs_said.values()}:
             return None
         sizes = {sum(v.nbytes for v in self.run(self.inputs(self.items_min, seed=seed)).values()) for seed in (3, 4)}
         return sizes.pop() // self.items_min if len(sizes) == 1 else None
@@ -188,7 +191,7 @@ class Trial:
     def run(self, inputs: Tensors) -> Tensors:
         """One run. Raises `_RunFailed` with ONNX Runtime's words."""
         try:
-            values = self._session.run(self._outputs, inputs)
+            values = self._crossing.run(self._outputs, inputs)
         except Exception as error:  # ONNX Runtime's errors have no common base class
             raise _RunFailed(_plain(error)) from None
         return dict(zip(self._outputs, values, strict=True))
@@ -202,7 +205,9 @@ class Trial:
         shape = [self._free_axis if size is None else size for size in tensor["shape"]]
         if name in self._batched:
             shape[0] = items
-        dtype = np.dtype(tensor["dtype"])
+        if tensor["dtype"] == STRING:
+            return random.integers(0, self._integers_below, shape).astype(str).astype(object)
+        dtype = numpy_dtype(tensor["dtype"])
         if dtype.kind == "f":
             return random.random(shape, dtype=np.float32).astype(dtype)
         if dtype.kind == "b":

@@ -28,6 +28,7 @@ from fabric.catalog.store import (
     upsert_model,
     version_of_id,
 )
+from fabric.codecs.outputs import delivered
 from fabric.core.errors import Conflict, Invalid, NotFound
 from fabric.core.ids import ModelId, ModelVersionId, UserId
 from fabric.db.engine import Database, Reader, Transaction
@@ -59,6 +60,11 @@ class ModelVersion:
     inspection: dict[str, Any]
     profile: dict[str, Any]  # the fields of catalog.profile.Profile
     created_at: datetime
+
+    @property
+    def delivered(self) -> dict[str, dict[str, Any]]:
+        """What its jobs give: the outputs after the steps that the card names, as `codecs.outputs.delivered` tells them."""
+        return delivered(self.outputs, self.card["outputs"], self.inputs)
 
 
 @dataclass(frozen=True, slots=True)

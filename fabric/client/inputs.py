@@ -1,5 +1,6 @@
 """What a person passes as inputs, turned into the `inputs` of a job: uploads what is large, inlines what is small."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def one_input(value: Input, files: Files) -> dict[str, Any]:
     """One value as `tensor`, `file` or `files`."""
     if is_file(value):
         return {"file": value["id"]}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
+        return texts_input(value, files)
     if isinstance(value, np.ndarray):
         return {"tensor": json_tensor(value)} if value.nbytes <= INLINE_BYTES_MAX else {"file": files.upload(value)["id"]}
     if isinstance(value, str | Path | bytes):
@@ -50,6 +53,17 @@ def one_input(value: Input, files: Files) -> dict[str, Any]:
     if listed and all(isinstance(item, str | Path | bytes) for item in listed):
         return {"files": [file["id"] for file in files.upload_many(listed)]}
     return one_input(np.asarray(listed), files)
+
+
+def texts_input(array: "np.ndarray[Any, Any]", files: Files) -> dict[str, Any]:
+    """An array of texts, in the body or, where they are many, as a file of its own.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    tensor = json_tensor(array)
+    content = json.dumps(tensor).encode()
+    return {"tensor": tensor} if len(content) <= INLINE_BYTES_MAX else {"file": files.upload(content, name="texts.json")["id"]}
 
 
 def is_file(value: Any) -> bool:
@@ -63,6 +77,8 @@ def json_tensor(array: "np.ndarray[Any, Any]") -> dict[str, Any]:
     Raises:
         ValueError: no datatype for its dtype.
     """
+    if array.dtype.kind == "U" or (array.dtype == object and all(isinstance(text, str) for text in array.flat)):
+        return {"datatype": "BYTES", "shape": list(array.shape), "data": [str(text) for text in array.flat]}
     if array.dtype.name not in DATATYPES:
         raise ValueError(f"arrays of {array.dtype} cannot be sent")
     return {"datatype": DATATYPES[array.dtype.name], "shape": list(array.shape), "data": array.ravel().tolist()}

@@ -1,9 +1,11 @@
 """Submit, watch, wait for and fetch jobs; Job as a handle."""
 
+import json
 import struct
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,6 +169,8 @@ class Job:
     def results(self, *, on_error: str = "raise") -> "dict[str, np.ndarray[Any, Any]]":
         """Every output by name, in input order: arrays with one row for each item.
 
+        Outputs of texts and files are arrays of objects: `str`, `bytes`, and for JSON what it says, such as a list of detections.
+
         Args:
             on_error: "raise" raises PartialResult when items failed; "mask" gives masked arrays instead.
 
@@ -183,6 +187,9 @@ class Job:
         total = int(manifest["items_total"])
         with self._transport.stream(f"/api/v1/jobs/{self.id}/results", params={"format": "parts"}, timeout=600.0) as response:
             outputs, present = assemble(parts_of(checked(response)), total, set(failed))
+        for output in manifest["outputs"]:
+            if output.get("media_type") == "application/json" and output["name"] in outputs:
+                outputs[output["name"]] = _parsed(outputs[output["name"]])
         if present.all():
             return outputs
         masked: dict[str, np.ndarray[Any, Any]] = {
@@ -201,6 +208,37 @@ class Job:
                 raise ValueError(f"name one of {sorted(outputs)}")
             return next(iter(outputs.values()))
         return outputs[name]
+
+    def item(self, index: int) -> dict[str, Any]:
+        """One item: its `outputs` by name, or the `error` for which it failed, or neither while it is not done.
+
+        Raises:
+            NotFound: the job has no such item.
+        """
+        params: dict[str, Any] = {"format": "json", "item": index}
+        return dict(self._transport.request("GET", f"/api/v1/jobs/{self.id}/results", params=params, timeout=600.0)["items"][0])
+
+    def save(self, path: str | Path) -> Path:
+        """Write all results to one file: `.npz` (an array for each output), `.json` (by item) or `.zip` (a file for each item).
+
+        Raises:
+            ValueError: another suffix.
+            TooLarge: too much for this form; use `results()`.
+        """
+        target = Path(path)
+        form = target.suffix.removeprefix(".").lower()
+        if form not in {"npz", "json", "zip"}:
+            raise ValueError(f"{target.name!r} must end in .npz, .json or .zip")
+        if self.status not in FINISHED:
+            self.wait(progress=False)
+        with self._transport.stream(f"/api/v1/jobs/{self.id}/results", params={"format": form}, timeout=600.0) as response:
+            checked(response)
+            unfinished = target.with_name(f"{target.name}.part")
+            with unfinished.open("wb") as file:
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+        unfinished.replace(target)
+        return target
 
     def _watch(self, deadline: float | None) -> None:
         with Progress(self.facts) as bar:
@@ -266,8 +304,18 @@ def assemble(
     return whole, present
 
 
+def _parsed(texts: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """JSON texts as what they say."""
+    values = np.empty(len(texts), dtype=object)
+    for index, text in enumerate(texts):
+        values[index] = json.loads(text) if isinstance(text, str) and text else None
+    return values
+
+
 def _blank(total: int, tensor: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    fill = np.nan if tensor.dtype.kind in "fc" else 0
+    fill: Any = np.nan if tensor.dtype.kind in "fc" else 0
+    if tensor.dtype == object:
+        fill = b"" if tensor.size and isinstance(tensor.flat[0], bytes) else ""
     return np.full((total, *tensor.shape[1:]), fill, dtype=tensor.dtype)
 
 

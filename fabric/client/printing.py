@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -76,10 +77,11 @@ def shapes(tensors: dict[str, Any]) -> str:
 
 
 def write_results(job: Any, output: Path) -> None:
-    """Write a job's outputs to an .npz and say so."""
-    import numpy as np
-
-    outputs = job.results()
-    with output.open("wb") as file:
-        np.savez(file, **outputs)
-    console.print(f"{output}: " + ", ".join(f"{name} {array.shape}" for name, array in outputs.items()))
+    """Write a job's outputs to one file and say so."""
+    try:
+        job.save(output)
+    except ValueError as error:
+        console.print(str(error), highlight=False)
+        raise typer.Exit(1) from None
+    failed = job.refresh().facts["progress"]["items_failed"]
+    console.print(f"{output} is written" + (f"; {failed} items failed, see `failed_items` or `errors` in it" if failed else ""))

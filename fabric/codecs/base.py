@@ -4,9 +4,10 @@ A codec says how stored items (rows of an array, image files …) become the ite
 use it to check what is sent, actors to decode it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from fabric.core.errors import Invalid
 
 Array = NDArray[Any]
 Buffer = bytes | bytearray | memoryview
+Assets = Mapping[str, str]
+"""Files that came with a model, such as its tokenizer.json, by name."""
+NO_ASSETS: Assets = MappingProxyType({})
 
 
 class BadPayload(ValueError):
@@ -27,8 +31,8 @@ class Payload:
 
     item_count: int
     data: Buffer
-    dtype: str = ""  # rows only
-    shape: tuple[int, ...] = ()  # rows only: of one item
+    dtype: str = ""  # of rows, or "string"
+    shape: tuple[int, ...] = ()  # of one item, of rows and texts
     sizes: tuple[int, ...] = ()  # items of differing length: bytes of each
 
 
@@ -63,24 +67,45 @@ class Decoder(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchDecoder(Protocol):
+    """The way of an input whose decoded items have no size of their own: they are padded to the longest of their batch.
+
+    `decode_batch` gives an array for each field, one row for each item, and tells which items failed; their rows hold anything.
+    The first field is the input's own, the others can feed inputs whose card entry is `derived`.
+    """
+
+    fields: tuple[str, ...]
+
+    def check(self, payload: Payload) -> None:
+        """Raises BadPayload when these bytes do not fit."""
+        ...
+
+    def decode_batch(self, items: Sequence[Buffer]) -> tuple[dict[str, Array], list[ItemFailure]]:
+        """Decode items that are run together, given as they are stored; indices of failures count these items."""
+        ...
+
+
 class Codec(Protocol):
     """A kind of input.
 
-    `spec` is the model's word about the input: `{"dtype": numpy name, "shape": [int | None …] with the item axis first}`.
+    `spec` is the model's word about the input: `{"dtype": numpy name, "string" or "bfloat16", "shape": [int | None …] with the item
+    axis first}`.
 
     1. `complete_entry` gives the card's entry with every default filled in; completing it again changes nothing. It raises
        Invalid when the entry is wrong or cannot feed such an input.
-    2. `decoder` compiles a completed entry, once for each model and input.
+    2. `decoder` compiles a completed entry, once for each model and input. It raises Invalid when an asset is missing or damaged.
     """
 
     name: str
-    encoding: str  # of its parts: "rows" or "image"
+    encoding: str  # of its parts: "rows", "strings" (texts), or for files "image", "audio" or "video"; "" when nothing is given
+    fields: tuple[str, ...]  # of its BatchDecoder; none for a Decoder
 
     def complete_entry(self, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
         """Promise 1."""
         ...
 
-    def decoder(self, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> Decoder:
+    def decoder(self, entry: Mapping[str, Any], spec: Mapping[str, Any], assets: Assets = NO_ASSETS) -> Decoder | BatchDecoder:
         """Promise 2."""
         ...
 

@@ -1,8 +1,9 @@
 """The tensor frame: named tensors as bytes, read without copying and without trust.
 
 Layout: `FBT1`, u32 little-endian header length, msgpack header `[[name, dtype, shape, nbytes] …]`, then the buffers, little-endian
-and in C order; header and buffers each begin on a multiple of 8 bytes. A frame may be a stranger's: `decode_header` checks every
-type, count and size before anything is allocated, and raises BadFrame.
+and in C order; header and buffers each begin on a multiple of 8 bytes. Elements of differing length (`string`: UTF-8, `bytes`) are
+packed as `texts.pack` does. A frame may be a stranger's: `decode_header` checks every type, count and size before anything is
+allocated, and raises BadFrame.
 """
 
 import struct
@@ -15,6 +16,8 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
+from fabric.codecs.texts import BYTES, LENGTH_BYTES, STRING, VARIABLE, BadTexts, array_of, pack, unpack
+
 MAGIC = b"FBT1"
 HEADER_BYTES_MAX = 64 * 1024
 ENTRIES_MAX = 256
@@ -24,7 +27,8 @@ TENSOR_BYTES_MAX = 1 << 40
 DTYPES = frozenset({
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
 })  # fmt: skip
-_ITEM_BYTES = {name: np.dtype(name).itemsize for name in DTYPES}
+"""What is carried as it lies in memory; beside these there are `string` and `bytes`."""
+_ITEM_BYTES = {name: np.dtype(name).itemsize for name in DTYPES} | dict.fromkeys(VARIABLE, LENGTH_BYTES)  # at least
 _NAME_OF = {np.dtype(name).newbyteorder("<"): name for name in DTYPES}  # a look-up; numpy builds `dtype.name` anew each time
 _PREFIX = struct.Struct("<4sI")
 _ALIGNMENT = 8
@@ -76,6 +80,11 @@ def frame_buffers(tensors: Mapping[str, Array | Sequence[Array]]) -> list[bytes 
     for name, tensor in tensors.items():
         pieces = [tensor] if isinstance(tensor, np.ndarray) else list(tensor)
         dtype, shape = _common_form(name, pieces)
+        if dtype in VARIABLE:
+            packed = _packed(name, pieces)
+            fields.append([name, dtype, shape, len(packed)])
+            buffers += [packed, bytes(-len(packed) % _ALIGNMENT)]
+            continue
         nbytes = prod(shape) * _ITEM_BYTES[dtype]
         fields.append([name, dtype, shape, nbytes])
         buffers.extend(_buffer_of(piece) for piece in pieces if piece.size)
@@ -120,7 +129,7 @@ def decode_header(prefix: bytes | memoryview) -> FrameHeader:
 
 
 def decode_frame(frame: bytes | memoryview) -> dict[str, Array]:
-    """The tensors as read-only views into `frame`.
+    """The tensors as read-only views into `frame`; texts and byte strings as arrays of objects.
 
     Raises:
         BadFrame: it is none, or its length is not what its header says.
@@ -129,10 +138,25 @@ def decode_frame(frame: bytes | memoryview) -> dict[str, Array]:
     if len(frame) != header.total_bytes:
         raise BadFrame(f"{len(frame)} bytes where the header says {header.total_bytes}")
     view = memoryview(frame).toreadonly()
-    return {
-        e.name: np.frombuffer(view[e.offset : e.offset + e.nbytes], dtype=np.dtype(e.dtype).newbyteorder("<")).reshape(e.shape)
-        for e in header.entries
-    }
+    return {e.name: tensor_of(e, view[e.offset : e.offset + e.nbytes]) for e in header.entries}
+
+
+def tensor_of(entry: FrameEntry, buffer: bytes | memoryview) -> Array:
+    """One tensor of a frame from its own bytes.
+
+    Raises:
+        BadFrame: they are not what its entry says.
+    """
+    if len(buffer) != entry.nbytes:
+        raise BadFrame("truncated")
+    if entry.dtype not in VARIABLE:
+        return np.frombuffer(buffer, dtype=np.dtype(entry.dtype).newbyteorder("<")).reshape(entry.shape)
+    try:
+        array = array_of(unpack(buffer, prod(entry.shape), entry.dtype), entry.shape)
+    except BadTexts as error:
+        raise BadFrame(f"{entry.name!r}: {error}") from error
+    array.flags.writeable = False
+    return array
 
 
 def frame_matches(header: FrameHeader, outputs: Mapping[str, Mapping[str, Any]], item_count: int) -> str | None:
@@ -146,7 +170,8 @@ def frame_matches(header: FrameHeader, outputs: Mapping[str, Mapping[str, Any]],
         return f"outputs {sorted(found)} where the model has {sorted(outputs)}"
     for name, spec in outputs.items():
         entry = found[name]
-        if entry.dtype != spec["dtype"]:
+        # An empty array of objects does not tell what it would hold.
+        if entry.dtype != spec["dtype"] and (item_count or not {entry.dtype, spec["dtype"]} <= VARIABLE):
             return f"output {name!r} is {entry.dtype}, not {spec['dtype']}"
         if not entry.shape or entry.shape[0] != item_count:
             return f"output {name!r} has shape {list(entry.shape)}, not {item_count} rows"
@@ -164,14 +189,31 @@ def _common_form(name: str, pieces: list[Array]) -> tuple[str, tuple[int, ...]]:
     if not pieces:
         raise BadFrame(f"{name!r} has no pieces")
     first = pieces[0]
-    dtype, shape = _NAME_OF.get(first.dtype) or first.dtype.name, first.shape
-    if dtype not in DTYPES:
+    dtype, shape = _NAME_OF.get(first.dtype) or _variable_name(pieces) or first.dtype.name, first.shape
+    if dtype not in DTYPES and dtype not in VARIABLE:
         raise BadFrame(f"{name!r} is {dtype}, which frames do not carry")
     if len(pieces) == 1:
         return dtype, shape
     if any(not p.ndim or p.dtype != first.dtype or p.shape[1:] != shape[1:] for p in pieces):
         raise BadFrame(f"the pieces of {name!r} do not fit together")
     return dtype, (sum(len(p) for p in pieces), *shape[1:])
+
+
+def _variable_name(pieces: list[Array]) -> str | None:
+    """What arrays of objects hold: texts, or byte strings; None for anything else, and for NumPy's own texts of fixed width."""
+    if any(piece.dtype != object for piece in pieces):
+        return None
+    kinds = {type(element) for piece in pieces for element in piece.flat}
+    if kinds <= {str}:
+        return STRING
+    return BYTES if kinds <= {bytes} else None
+
+
+def _packed(name: str, pieces: list[Array]) -> bytes:
+    try:
+        return pack(element for piece in pieces for element in piece.flat)
+    except BadTexts as error:
+        raise BadFrame(f"{name!r}: {error}") from error
 
 
 def _buffer_of(piece: Array) -> memoryview:
@@ -186,7 +228,7 @@ def _entry_of(field: Any, offset: int) -> FrameEntry:
     name, dtype, shape, nbytes = field
     if not isinstance(name, str) or not 0 < len(name) <= NAME_CHARACTERS_MAX:
         raise BadFrame("a name is no text, or too long")
-    if not isinstance(dtype, str) or dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
         raise BadFrame("an unknown dtype")
     if not isinstance(shape, list) or len(shape) > RANK_MAX:
         raise BadFrame("a shape is no list, or too long")
@@ -194,7 +236,8 @@ def _entry_of(field: Any, offset: int) -> FrameEntry:
         raise BadFrame("a dimension is no count, or too large")
     if prod(n or 1 for n in shape) > TENSOR_BYTES_MAX:  # a 0 may not hide dimensions that numpy cannot hold
         raise BadFrame("the dimensions are too large together")
-    if type(nbytes) is not int or nbytes > TENSOR_BYTES_MAX or nbytes != prod(shape) * _ITEM_BYTES[dtype]:
+    least = prod(shape) * _ITEM_BYTES[dtype]
+    if type(nbytes) is not int or not least <= nbytes <= TENSOR_BYTES_MAX or (nbytes != least and dtype not in VARIABLE):
         raise BadFrame("the byte count does not fit dtype and shape")
     return FrameEntry(name, dtype, tuple(shape), offset, nbytes)
 

@@ -1,11 +1,18 @@
-"""The codecs by the name that model cards use."""
+"""The codecs by the name that model cards use. Their libraries are imported when something is decoded, not before."""
 
+from fabric.codecs.audio import AudioCodec
 from fabric.codecs.base import Codec
+from fabric.codecs.derived import DerivedCodec
 from fabric.codecs.image import ImageCodec
 from fabric.codecs.tensor import TensorCodec
+from fabric.codecs.text import TextCodec
+from fabric.codecs.video import VideoCodec
 from fabric.core.errors import Invalid
 
-_CODECS: dict[str, Codec] = {codec.name: codec for codec in (TensorCodec(), ImageCodec())}
+CODECS: dict[str, Codec] = {
+    codec.name: codec
+    for codec in (TensorCodec(), ImageCodec(), TextCodec(), AudioCodec(), VideoCodec(), DerivedCodec())
+}  # fmt: skip
 
 
 def codec_named(name: object) -> Codec:
@@ -14,7 +21,7 @@ def codec_named(name: object) -> Codec:
     Raises:
         Invalid: there is none of that name.
     """
-    codec = _CODECS.get(name) if isinstance(name, str) else None
+    codec = CODECS.get(name) if isinstance(name, str) else None
     if codec is None:
-        raise Invalid(f"There is no codec {name!r}; there are {', '.join(_CODECS)}.")
+        raise Invalid(f"There is no codec {str(name)[:80]!r}; there are {', '.join(CODECS)}.")
     return codec

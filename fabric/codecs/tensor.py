@@ -1,7 +1,7 @@
 """NumPy arrays: `.npy` and `.npz` headers read without pickle, JSON tensors, rows scaled to what the model takes.
 
-The stored form of a tensor is *rows*: items along axis 0, C order, little-endian, so that any run of items is one byte range of
-the uploaded file.
+The stored form of numbers is *rows*: items along axis 0, C order, little-endian, so that any run of items is one byte range of
+the uploaded file. Texts are stored item by item, see `strings`.
 """
 
 import ast
@@ -14,7 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from fabric.codecs.base import Affine, Array, BadPayload, ItemFailure, Payload, completed_scaling, refuse_unknown_keys
+from fabric.codecs.base import (
+    NO_ASSETS,
+    Affine,
+    Array,
+    Assets,
+    BadPayload,
+    ItemFailure,
+    Payload,
+    completed_scaling,
+    refuse_unknown_keys,
+)
+from fabric.codecs.strings import StringsDecoder
+from fabric.codecs.texts import STRING, array_of, numpy_dtype
 from fabric.core.errors import Invalid, InvalidInput
 
 NPY_HEADER_BYTES_MAX = 64 * 1024
@@ -28,9 +40,10 @@ DATATYPES = {
     "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
     "FP16": "float16", "FP32": "float32", "FP64": "float64",
 }  # fmt: skip
-"""Open Inference names -> numpy names."""
+"""Open Inference names -> numpy names. Beside these there is BYTES, for texts."""
+TEXTS = "BYTES"
 DTYPES = frozenset(DATATYPES.values())
-_DATATYPE_OF = {dtype: datatype for datatype, dtype in DATATYPES.items()}
+DATATYPE_OF = {dtype: datatype for datatype, dtype in DATATYPES.items()}
 _ENTRY_KEYS = frozenset({"codec", "dtype", "scale", "mean", "std", "description"})
 
 
@@ -38,7 +51,7 @@ _ENTRY_KEYS = frozenset({"codec", "dtype", "scale", "mean", "std", "description"
 class NpyHeader:
     """What a `.npy` file holds."""
 
-    dtype: str  # numpy's name
+    dtype: str  # numpy's name; of texts the descriptor, such as <U5
     shape: tuple[int, ...]
     fortran: bool
     header_bytes: int  # the data begins here
@@ -47,6 +60,11 @@ class NpyHeader:
     def data_bytes(self) -> int:
         """Bytes after the header."""
         return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def is_text(self) -> bool:
+        """True for texts of fixed width, which are laid out anew."""
+        return self.dtype[1:2] in {"U", "S"}
 
 
 def read_npy_header(prefix: bytes | memoryview) -> NpyHeader:
@@ -76,6 +94,8 @@ def _dtype_of(descr: Any) -> str:
         name = np.dtype(descr).name
         if name in DTYPES:
             return name
+    if isinstance(descr, str) and (text := re.fullmatch(r"[<|][US]([0-9]{1,7})", descr)) and int(text[1]):
+        return descr
     if isinstance(descr, str) and descr.startswith(">"):
         raise InvalidInput("This array is big-endian; save it with `array.astype(array.dtype.newbyteorder('<'))`.")
     raise InvalidInput(f"Arrays of {descr!r} cannot be used; use {', '.join(sorted(DTYPES))}.")
@@ -88,15 +108,15 @@ def tensor_of_json(tensor: Mapping[str, Any]) -> Array:
         InvalidInput: an unknown datatype, values that it cannot hold, or a count that is not what `shape` says.
     """
     datatype, shape, data = tensor.get("datatype"), tensor.get("shape"), tensor.get("data")
-    if not isinstance(datatype, str) or datatype not in DATATYPES:
-        raise InvalidInput(f"Datatype {datatype!r} is not one of {', '.join(DATATYPES)}.")
+    if not isinstance(datatype, str) or (datatype not in DATATYPES and datatype != TEXTS):
+        raise InvalidInput(f"Datatype {str(datatype)[:40]!r} is not one of {', '.join([*DATATYPES, TEXTS])}.")
     if not isinstance(shape, list | tuple) or len(shape) > RANK_MAX or any(type(n) is not int or n < 0 for n in shape):
         raise InvalidInput("`shape` must be a list of counts.")
     if prod(shape) > JSON_ELEMENTS_MAX:
         raise InvalidInput(f"A JSON tensor may have {JSON_ELEMENTS_MAX} elements; send a .npy file.")
     if not isinstance(data, list):
         raise InvalidInput("`data` must be a list.")
-    array = _array_of_values(data, np.dtype(DATATYPES[datatype]), datatype)
+    array = _texts_of(data) if datatype == TEXTS else _array_of_values(data, np.dtype(DATATYPES[datatype]), datatype)
     if array.size != prod(shape):
         raise InvalidInput(f"`data` has {array.size} values where shape {list(shape)} says {prod(shape)}.")
     return array.reshape(shape)
@@ -108,9 +128,26 @@ def json_of_tensor(name: str, array: Array) -> dict[str, Any]:
     Raises:
         InvalidInput: a dtype without a datatype.
     """
-    if array.dtype.name not in _DATATYPE_OF:
+    if array.dtype.kind in "OU" and all(isinstance(element, str) for element in array.flat):
+        return {"name": name, "datatype": TEXTS, "shape": list(array.shape), "data": [str(element) for element in array.flat]}
+    if array.dtype.name not in DATATYPE_OF:
         raise InvalidInput(f"Arrays of {array.dtype} cannot be sent.")
-    return {"name": name, "datatype": _DATATYPE_OF[array.dtype.name], "shape": list(array.shape), "data": array.ravel().tolist()}
+    return {"name": name, "datatype": DATATYPE_OF[array.dtype.name], "shape": list(array.shape), "data": array.ravel().tolist()}
+
+
+def _texts_of(data: list[Any]) -> Array:
+    """Texts, flat or nested, as an array of objects along one axis."""
+    flat: list[str] = []
+    waiting: list[Any] = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += reversed(value)
+        elif isinstance(value, str):
+            flat.append(value)
+        else:
+            raise InvalidInput(f"{TEXTS} holds texts only.")
+    return array_of(flat, (len(flat),))
 
 
 def rows_of(array: Array) -> bytes:
@@ -145,6 +182,7 @@ class TensorCodec:
 
     name = "tensor"
     encoding = "rows"
+    fields: tuple[str, ...] = ()
 
     def complete_entry(self, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
         """Fill in the defaults.
@@ -153,22 +191,34 @@ class TensorCodec:
             Invalid: the entry cannot feed such an input.
         """
         refuse_unknown_keys(entry, _ENTRY_KEYS)
-        stored = entry.get("dtype", spec["dtype"])
+        if spec["dtype"] == STRING:
+            return self._texts_entry(entry)
+        stored = entry.get("dtype", numpy_dtype(spec["dtype"]).name)
         if not isinstance(stored, str) or stored not in DTYPES:
             raise Invalid(f"`dtype` {stored!r} is not one of {', '.join(sorted(DTYPES))}.")
         item_shape = list(spec["shape"])[1:]
         channels = item_shape[0] if item_shape else None
         completed = {"codec": self.name, "dtype": stored, **completed_scaling(entry, channels, 1.0)}
-        if not is_castable(stored, spec["dtype"]):
+        if not is_castable(stored, numpy_dtype(spec["dtype"]).name):
             raise Invalid(f"values of {stored} cannot be given to an input of {spec['dtype']}.")
         scaled = not _affine_of(completed, spec).is_identity
-        if scaled and np.dtype(spec["dtype"]).kind != "f":
+        if scaled and numpy_dtype(spec["dtype"]).kind != "f":
             raise Invalid(f"`scale`, `mean` and `std` need a floating input, not {spec['dtype']}.")
         return completed
 
-    def decoder(self, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> "RowsDecoder":
+    def decoder(
+        self, entry: Mapping[str, Any], spec: Mapping[str, Any], assets: Assets = NO_ASSETS
+    ) -> "RowsDecoder | StringsDecoder":
         """Compile a completed entry."""
-        return RowsDecoder(np.dtype(spec["dtype"]), tuple(spec["shape"])[1:], _affine_of(entry, spec))
+        if spec["dtype"] == STRING:
+            return StringsDecoder(tuple(spec["shape"])[1:])
+        return RowsDecoder(numpy_dtype(spec["dtype"]), tuple(spec["shape"])[1:], _affine_of(entry, spec))
+
+    def _texts_entry(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        scaling = [key for key in ("scale", "mean", "std") if entry.get(key) not in {None, 1.0}]
+        if scaling or entry.get("dtype", STRING) != STRING:
+            raise Invalid("an input of texts takes texts, which are not scaled.")
+        return {"codec": self.name, "dtype": STRING, "scale": 1.0, "mean": None, "std": None}
 
 
 @cache
@@ -180,6 +230,8 @@ def is_castable(stored: str, wanted: str) -> bool:
 def rows_problem(dtype: str, item_shape: tuple[int, ...], entry: Mapping[str, Any], spec: Mapping[str, Any]) -> str | None:
     """Say why stored rows cannot be items of an input with this card entry and spec, or None."""
     wanted = list(spec["shape"])[1:]
+    if (dtype == STRING) != (entry["dtype"] == STRING):
+        return f"{'texts' if dtype == STRING else f'dtype {dtype}'} where {entry['dtype']} is expected"
     if dtype != entry["dtype"] and not is_castable(dtype, entry["dtype"]):
         return f"dtype {dtype} where {entry['dtype']} is expected"
     if len(item_shape) != len(wanted) or any(isinstance(w, int) and w != n for w, n in zip(wanted, item_shape, strict=True)):
@@ -231,4 +283,4 @@ def _rows(payload: Payload) -> Array:
 
 def _affine_of(entry: Mapping[str, Any], spec: Mapping[str, Any]) -> Affine:
     rank = len(spec["shape"]) - 1
-    return Affine.of(entry, np.dtype(spec["dtype"]), (-1, *([1] * (rank - 1))))
+    return Affine.of(entry, numpy_dtype(spec["dtype"]), (-1, *([1] * (rank - 1))))

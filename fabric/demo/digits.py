@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-from fabric.codecs.image import encode_png
+from fabric.codecs.pictures import encode_png
 
 NAME = "digits"
 SIDE = 8

@@ -238,7 +238,7 @@ class Dispatcher:
             return s.OrderHostile(command.order_id, str(error))
         except FabricError as error:
             return s.OrderUnsent(command.order_id, error.detail)
-        return s.Answered(command.order_id, receipt, made.version.outputs, uploads)
+        return s.Answered(command.order_id, receipt, made.version.delivered, uploads)
 
     async def _return_unknown(self, command: s.ReturnUnknown) -> None:
         attempts_max = self._settings.dispatch.attempts_max

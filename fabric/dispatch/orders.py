@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fabric.actors.messages import InputOrder, ModelRef, Order, Part, SubtaskOrder, encode_order
 from fabric.catalog import registry
 from fabric.catalog.registry import ModelVersion
+from fabric.codecs.outputs import is_processed
 from fabric.core.ids import JobId, OrderId
 from fabric.core.settings import DispatchSettings
 from fabric.db.engine import Database
@@ -122,19 +123,20 @@ class OrderMaker:
         return ModelRef(
             version.sha256, self._store.signed_get(version.object_key).url, version.size,
             {name: {**spec, "codec": version.card["inputs"].get(name, {})} for name, spec in version.inputs.items()},
-            version.outputs, profile["batchable"], profile["batch_items_max"], profile["batch_fixed"],
+            {name: {**spec, "card": version.card["outputs"].get(name)} for name, spec in version.outputs.items()},
+            profile["batchable"], profile["batch_items_max"], profile["batch_fixed"],
         )  # fmt: skip
 
     def _may_upload(self, version: ModelVersion, leases: Sequence[Leased]) -> bool:
         """Whether an output may have to be uploaded. Signing is work, so small outputs of a known size get no URLs."""
-        item_bytes = version.profile["output_bytes_item"]
+        item_bytes = _output_bytes_item(version)
         if item_bytes is None:
             return True
         sizes = [lease.item_count * item_bytes + FRAME_BYTES for lease in leases]
         return bool(max(sizes) > self._settings.inline_output_bytes_max) or sum(sizes) > INLINE_RECEIPT_BYTES_MAX
 
     def _output_url(self, version: ModelVersion, lease: Leased) -> str:
-        item_bytes = version.profile["output_bytes_item"]
+        item_bytes = _output_bytes_item(version)
         size_max = OUTPUT_BYTES_MAX if item_bytes is None else lease.item_count * item_bytes + FRAME_BYTES * len(version.outputs)
         return self._store.signed_put(output_key(lease.job_id, lease.subtask_id, lease.fence), size_max=size_max).url
 
@@ -152,6 +154,12 @@ class OrderMaker:
             for run in dict.fromkeys(runs.values())
         }
         return {place: urls[run] for place, run in runs.items()}
+
+
+def _output_bytes_item(version: ModelVersion) -> int | None:
+    """Bytes that one item gives; None where that depends on the data or on steps of the card."""
+    size: int | None = version.profile["output_bytes_item"]
+    return None if is_processed(version.card["outputs"]) else size
 
 
 def _fitting(sliced: list[tuple[SlicedInput, ...]]) -> tuple[list[tuple[SlicedInput, ...]], bool]:

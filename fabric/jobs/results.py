@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabric.catalog import registry
-from fabric.codecs.frame import HEADER_BYTES_MAX, FrameEntry, decode_header
-from fabric.core.errors import Conflict, NotFound, Ragged, ResultsDeleted
+from fabric.codecs.frame import HEADER_BYTES_MAX, BadFrame, FrameEntry, decode_header, tensor_of
+from fabric.codecs.texts import STRING, VARIABLE
+from fabric.core.errors import Conflict, NotFound, Ragged, ResultsDeleted, TooLarge
 from fabric.core.ids import JobId
 from fabric.db.engine import Database, Reader
 from fabric.jobs import store as job_store
@@ -38,6 +39,8 @@ def require_kept(job: Job) -> None:
 PART_HEADER = struct.Struct("<IIQ")  # item_start, item_count, bytes of the tensor frame that follows
 OUTPUTS_PER_PAGE = 128
 FILL_BYTES = 1024 * 1024
+TEXTS_BYTES_MAX = 64 * 1024 * 1024  # of one output of texts as they are stored, for one .npy
+FIXED_BYTES_MAX = 256 * 1024 * 1024  # and as numpy keeps them
 
 Array = NDArray[Any]
 
@@ -52,7 +55,7 @@ class NpyStream:
 
 async def manifest(reader: Reader, job: Job) -> dict[str, Any]:
     """What there is: outputs by name, dtype and shape (None where items may differ), how many items, and which failed."""
-    outputs = (await registry.versions_by_id(reader, [job.model_version_id]))[job.model_version_id].outputs
+    outputs = (await registry.versions_by_id(reader, [job.model_version_id]))[job.model_version_id].delivered
     errors = await job_store.item_errors(reader, job.id)
     return {
         "status": job.status,
@@ -63,10 +66,13 @@ async def manifest(reader: Reader, job: Job) -> dict[str, Any]:
         "failed_items": [index for index, _, _ in errors],
         "errors": [{"index": index, "code": code, "detail": detail} for index, code, detail in errors],
         "outputs": [
-            {"name": name, "dtype": output["dtype"], "shape": [job.items_total, *list(output["shape"])[1:]]}
+            {
+                "name": name, "dtype": output["dtype"], "shape": [job.items_total, *list(output["shape"])[1:]],
+                **({"media_type": output["media_type"]} if "media_type" in output else {}),
+            }
             for name, output in outputs.items()
         ],
-    }
+    }  # fmt: skip
 
 
 async def stream_parts(database: Database, store: ObjectStore, job_id: JobId) -> AsyncIterator[bytes]:
@@ -74,7 +80,7 @@ async def stream_parts(database: Database, store: ObjectStore, job_id: JobId) ->
 
     A frame has one row for each item of the part that did not fail. Little-endian.
     """
-    async for found in _outputs(database, job_id):
+    async for found in outputs_of(database, job_id):
         size = len(found.output) if found.output is not None else found.output_size
         if found.output is None and found.output_key is None:
             continue
@@ -86,20 +92,24 @@ async def stream_parts(database: Database, store: ObjectStore, job_id: JobId) ->
                 yield chunk
 
 
-async def open_npy(database: Database, store: ObjectStore, job: Job, name: str) -> NpyStream:
+async def stream_output(database: Database, store: ObjectStore, job: Job, name: str) -> NpyStream:
     """One output of a job as a `.npy` file with a row for each item, in input order.
 
-    Rows of items that failed, or are not done yet, are NaN in floating outputs and 0 in others.
+    Rows of items that failed, or are not done yet, are NaN in floating outputs, 0 in others, empty where they are texts or files.
+    Texts are as wide as the longest of them, so together they are bounded.
 
     Raises:
         NotFound: the model has no such output.
         Conflict: nothing is done yet.
         Ragged: the items differ in shape.
+        TooLarge: texts of more than TEXTS_BYTES_MAX.
     """
     async with database.reading() as reader:
-        outputs = (await registry.versions_by_id(reader, [job.model_version_id]))[job.model_version_id].outputs
+        outputs = (await registry.versions_by_id(reader, [job.model_version_id]))[job.model_version_id].delivered
     if name not in outputs:
         raise NotFound(f"The model has no output {name!r}; it has {', '.join(sorted(outputs))}.")
+    if outputs[name]["dtype"] in VARIABLE:
+        return await _texts_npy(database, store, job, name, outputs[name]["dtype"])
     row_shape = await _row_shape(database, store, job.id, name, outputs[name])
     dtype = np.dtype(outputs[name]["dtype"])
     header = _npy_header(dtype, (job.items_total, *row_shape))
@@ -109,12 +119,52 @@ async def open_npy(database: Database, store: ObjectStore, job: Job, name: str) 
     )
 
 
+async def _texts_npy(database: Database, store: ObjectStore, job: Job, name: str, dtype: str) -> NpyStream:
+    """Texts as numpy's of fixed width; byte strings likewise. NumPy's own objects would be pickles."""
+    whole: Array | None = None
+    stored_bytes = 0
+    async for found in outputs_of(database, job.id):
+        entry = await _entry(store, found, name) if len(found.failed) < found.item_count else None
+        if entry is None:
+            continue
+        if (stored_bytes := stored_bytes + entry.nbytes) > TEXTS_BYTES_MAX:
+            raise TooLarge(f"These texts have more than {TEXTS_BYTES_MAX} bytes together; fetch them as json or parts.")
+        tensor = _decoded(entry, await _entry_bytes(store, found, entry))
+        if whole is None:
+            whole = np.full((job.items_total, *tensor.shape[1:]), "" if dtype == STRING else b"", object)
+        if tensor.shape[1:] != whole.shape[1:]:
+            raise Ragged
+        whole[np.setdiff1d(np.arange(found.item_start, found.item_start + found.item_count), found.failed)] = tensor
+    if whole is None:
+        raise Conflict("No item of this job has a result yet.")
+    width = max(map(len, whole.flat), default=0)
+    if whole.size * width * (4 if dtype == STRING else 1) > FIXED_BYTES_MAX:
+        raise TooLarge(
+            f"As an array of fixed width these have more than {FIXED_BYTES_MAX} bytes; fetch them as json, zip or parts."
+        )
+    buffer = io.BytesIO()
+    np.save(buffer, whole.astype(f"{'U' if dtype == STRING else 'S'}{max(1, width)}"), allow_pickle=False)
+    content = buffer.getvalue()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    return NpyStream(len(content), chunks())
+
+
+def _decoded(entry: FrameEntry, content: bytes) -> Array:
+    try:
+        return tensor_of(entry, content)
+    except BadFrame as error:
+        raise Conflict(f"A result is damaged: {error}.") from error
+
+
 async def _npy_chunks(
     database: Database, store: ObjectStore, job: Job, *, name: str, header: bytes, blank: Array
 ) -> AsyncIterator[bytes]:
     yield header
     next_item = 0
-    async for found in _outputs(database, job.id):
+    async for found in outputs_of(database, job.id):
         for chunk in _blank_rows(blank, found.item_start - next_item):
             yield chunk
         next_item = found.item_start + found.item_count
@@ -140,7 +190,7 @@ async def _row_shape(
     """The shape of one item; where the model fixes it, the first output tells it, else all must agree."""
     fixed = all(isinstance(n, int) for n in list(output["shape"])[1:])
     shape: tuple[int, ...] | None = None
-    async for found in _outputs(database, job_id):
+    async for found in outputs_of(database, job_id):
         if len(found.failed) >= found.item_count:
             continue
         entry = await _entry(store, found, name)
@@ -156,7 +206,8 @@ async def _row_shape(
     return shape
 
 
-async def _outputs(database: Database, job_id: JobId) -> AsyncIterator[StoredOutput]:
+async def outputs_of(database: Database, job_id: JobId) -> AsyncIterator[StoredOutput]:
+    """What there is of a job, in input order."""
     position = -1
     while True:
         async with database.reading() as reader:

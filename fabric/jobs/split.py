@@ -5,7 +5,8 @@
     {"image": {"broadcast": false, "parts": [
         {"encoding": "rows", "key": …, "offset": bytes, "items": n, "row_bytes": …, "dtype": …, "shape": [of one item]},
         {"encoding": "rows", "inline": base64, "items": n, "row_bytes": …, "dtype": …, "shape": […]},
-        {"encoding": "image", "key": …, "offset": bytes, "sizes": [bytes of each image, one after another]}]}}
+        {"encoding": "strings", "key" or "inline", "offset": bytes, "dtype": "string", "shape": […], "sizes": [bytes of each item]},
+        {"encoding": "image" (or "audio", "video"), "key": …, "offset": bytes, "sizes": [bytes of each file, one after another]}]}}
 
 A broadcast input has one part of one item, which goes whole to every subtask.
 """
@@ -61,7 +62,7 @@ def count_subtasks(items: int, items_per_subtask: int) -> int:
 class SlicedPart:
     """Consecutive items of one input: bytes [offset, offset + length) of the object `key`, or `data` itself."""
 
-    encoding: str  # "rows" or "image"
+    encoding: str  # "rows", or of items with sizes "strings", "image", "audio", "video"
     item_count: int
     key: str | None
     data: bytes | None
@@ -89,19 +90,20 @@ class _StoredPart:
     key: str | None
     data: bytes | None
     offset: int
-    bounds: tuple[int, ...]  # image only: where each item begins, relative to offset, and where the last one ends
+    bounds: tuple[int, ...]  # items with sizes only: where each item begins, relative to offset, and where the last one ends
     row_bytes: int = 0
     dtype: str = ""
     shape: tuple[int, ...] = ()
 
     def slice(self, start: int, stop: int) -> SlicedPart:
         """Items [start, stop) of this part."""
-        if self.encoding == "image":
+        if self.bounds:
             begin, end = self.bounds[start], self.bounds[stop]
             sizes = tuple(self.bounds[i + 1] - self.bounds[i] for i in range(start, stop))
         else:
             begin, end, sizes = start * self.row_bytes, stop * self.row_bytes, ()
-        data = None if self.data is None else self.data[begin:end]
+        # Nothing is not fetched: empty texts, say, which no range of an object could name.
+        data = b"" if begin == end else None if self.data is None else self.data[begin:end]
         return SlicedPart(
             self.encoding, stop - start, self.key, data, self.offset + begin, end - begin, self.dtype, self.shape, sizes
         )
@@ -148,9 +150,12 @@ def slice_inputs(inputs: JobInputs | Mapping[str, Any], start: int, count: int) 
 def _stored_part(part: Mapping[str, Any], first: int) -> _StoredPart:
     data = base64.b64decode(part["inline"]) if "inline" in part else None
     offset = part.get("offset", 0)
-    if part["encoding"] == "image":
-        bounds = tuple(accumulate(part["sizes"], initial=0))
-        return _StoredPart(first, len(part["sizes"]), "image", part.get("key"), data, offset, bounds)
+    if "sizes" in part:
+        bounds, shape = tuple(accumulate(part["sizes"], initial=0)), tuple(part.get("shape", ()))
+        dtype = part.get("dtype", "")
+        return _StoredPart(
+            first, len(part["sizes"]), part["encoding"], part.get("key"), data, offset, bounds, 0, dtype, shape
+        )  # fmt: skip
     return _StoredPart(
         first, part["items"], "rows", part.get("key"), data, offset, (), part["row_bytes"], part["dtype"], tuple(part["shape"])
     )

@@ -318,6 +318,16 @@ async def item_errors(reader: Reader, job_id: JobId) -> list[tuple[int, str, str
     return [(int(i), code, detail) for errors in (await reader.execute(statement)).scalars() for i, code, detail in errors]
 
 
+async def output_sizes(reader: Reader, job_id: JobId) -> tuple[int, int]:
+    """Bytes of all outputs of a job together, and of the largest of them."""
+    size = func.coalesce(subtasks.c.output_size, func.octet_length(subtasks.c.output), 0)
+    sums = select(func.coalesce(func.sum(size), 0), func.coalesce(func.max(size), 0)).where(
+        subtasks.c.job_id == job_id, subtasks.c.status == "done"
+    )
+    total, largest = (await reader.execute(sums)).one()
+    return int(total), int(largest)
+
+
 async def outputs_page(reader: Reader, job_id: JobId, *, after_position: int, limit: int) -> list[StoredOutput]:
     """Outputs of finished subtasks in input order."""
     columns = ("position", "item_start", "item_count", "output", "output_key", "output_size", "item_errors")

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from fabric.codecs.npz import NpzMember, inflate_member, read_npz_index
-from fabric.codecs.tensor import NPY_HEADER_BYTES_MAX, NPY_PREFIX_BYTES, NpyHeader, read_npy_header, tensor_of_json
+from fabric.codecs.tensor import (
+    DATATYPE_OF,
+    NPY_HEADER_BYTES_MAX,
+    NPY_PREFIX_BYTES,
+    RANK_MAX,
+    NpyHeader,
+    read_npy_header,
+    tensor_of_json,
+)
 from fabric.core.errors import InvalidInput
 from fabric.db.engine import Database
 from fabric.files.files import FileFacts, FileStart, Received, receive_upload
@@ -39,26 +47,31 @@ class ArrayFinder:
         self._database = database
         self._store = store
 
-    async def find(self, file: FileFacts, name: str) -> StoredArray:
+    async def find(self, file: FileFacts, name: str, dtype: str) -> StoredArray:
         """The array of a file: its only one, or in a `.npz` of several the one called `name`.
+
+        A `.json` that is a plain list, and a `.jsonl` with an item a line, hold numbers of `dtype`.
 
         Raises:
             InvalidInput: the file holds no such array, is damaged, or would have to be laid out anew and is too large for that.
             StorageUnavailable: it cannot be read now.
         """
-        prefix = await self._read(file, 0, min(file.size, NPY_PREFIX_BYTES))
+        prefix = await self.read(file, 0, min(file.size, NPY_PREFIX_BYTES))
         if prefix[:4] == b"PK\x03\x04":
             return await self._in_npz(file, name)
         if prefix[:6] == b"\x93NUMPY":
             return await self._in_npy(file, prefix)
+        if file.name.lower().endswith(".jsonl"):
+            return await self._in_json(file, dtype, by_line=True)
         if prefix.lstrip()[:1] == b"{" or file.name.lower().endswith(".json"):
-            return await self._in_json(file)
-        raise InvalidInput(f"{file.name!r} is not a .npy, .npz or .json file.")
+            return await self._in_json(file, dtype)
+        raise InvalidInput(f"{file.name!r} is not a .npy, .npz, .json or .jsonl file.")
 
     async def _in_npy(self, file: FileFacts, prefix: bytes) -> StoredArray:
         if int.from_bytes(prefix[8:12], "little") + 12 > len(prefix) and len(prefix) < file.size:
-            prefix = await self._read(file, 0, min(file.size, NPY_HEADER_BYTES_MAX + 12))
+            prefix = await self.read(file, 0, min(file.size, NPY_HEADER_BYTES_MAX + 12))
         header = read_npy_header(prefix)
+        _check_numbers(header)
         if header.header_bytes + header.data_bytes != file.size:
             raise InvalidInput(f"{file.name!r} has not the length that its header says; is it whole?")
         if not header.fortran:
@@ -67,39 +80,57 @@ class ArrayFinder:
         return await self._lay_out(_array_of(header, data), file.name)
 
     async def _in_npz(self, file: FileFacts, name: str) -> StoredArray:
-        members = await read_npz_index(file.size, lambda offset, length: self._read(file, offset, length))
-        member = members[0] if len(members) == 1 else next((m for m in members if m.name == name), None)
-        if member is None:
-            raise InvalidInput(
-                f"{file.name!r} holds no array {name!r}; it has {', '.join(sorted(m.name for m in members)) or 'none'}."
-            )
+        member = await self._member(file, name)
         header = member.header
+        if header is not None:
+            _check_numbers(header)
         if header is not None and not header.fortran:
             return StoredArray(
                 file.object_key, file.object_offset + member.offset + header.header_bytes, header.dtype, header.shape
             )
         return await self._lay_out(await self._member_array(file, member), f"{member.name}.npy")
 
-    async def _member_array(self, file: FileFacts, member: NpzMember) -> "np.ndarray[Any, Any]":
+    async def member_content(self, file: FileFacts, name: str) -> bytes:
+        """The `.npy` file inside a `.npz`: its only one, or the one called `name`. Raises as `find` does."""
+        return await self._content(file, await self._member(file, name))
+
+    async def _member(self, file: FileFacts, name: str) -> NpzMember:
+        members = await read_npz_index(file.size, lambda offset, length: self.read(file, offset, length))
+        member = members[0] if len(members) == 1 else next((m for m in members if m.name == name), None)
+        if member is None:
+            raise InvalidInput(
+                f"{file.name!r} holds no array {name!r}; it has {', '.join(sorted(m.name for m in members)) or 'none'}."
+            )
+        return member
+
+    async def _content(self, file: FileFacts, member: NpzMember) -> bytes:
         stored = await self._read_whole(file, member.offset, member.stored_bytes)
-        if member.compressed:
-            stored = await asyncio.to_thread(inflate_member, member, stored, RELAID_BYTES_MAX)
+        return await asyncio.to_thread(inflate_member, member, stored, RELAID_BYTES_MAX) if member.compressed else stored
+
+    async def _member_array(self, file: FileFacts, member: NpzMember) -> "np.ndarray[Any, Any]":
+        stored = await self._content(file, member)
         header = read_npy_header(stored)
+        _check_numbers(header)
         if header.header_bytes + header.data_bytes != len(stored):
             raise InvalidInput(f"Array {member.name!r} has not the length that its header says.")
         return _array_of(header, stored[header.header_bytes :])
 
-    async def _in_json(self, file: FileFacts) -> StoredArray:
+    async def _in_json(self, file: FileFacts, dtype: str, *, by_line: bool = False) -> StoredArray:
         if file.size > JSON_BYTES_MAX:
             raise InvalidInput(f"{file.name!r} is too large for a JSON tensor; send a .npy file.")
-        content = await self._read(file, 0, file.size)
+        content = await self.read(file, 0, file.size)
         try:
-            tensor = await asyncio.to_thread(json.loads, content)
+            tensor = await asyncio.to_thread(_json_lines if by_line else json.loads, content)
         except (ValueError, RecursionError) as error:
             raise InvalidInput(f"{file.name!r} is not JSON.") from error
+        if isinstance(tensor, list):
+            tensor = {"datatype": DATATYPE_OF[dtype], "shape": _shape_of(tensor), "data": tensor}
         if not isinstance(tensor, dict):
             raise InvalidInput(f"{file.name!r} is no JSON tensor (name, datatype, shape, data).")
-        return await self._lay_out(await asyncio.to_thread(tensor_of_json, tensor), file.name)
+        array = await asyncio.to_thread(tensor_of_json, tensor)
+        if array.dtype == object:
+            raise InvalidInput(f"{file.name!r} holds texts where numbers are expected.")
+        return await self._lay_out(array, file.name)
 
     async def _lay_out(self, array: "np.ndarray[Any, Any]", name: str) -> StoredArray:
         content = await asyncio.to_thread(_npy_of, array)
@@ -116,10 +147,29 @@ class ArrayFinder:
             raise InvalidInput(
                 f"{file.name!r} is compressed or in Fortran order, and too large to be laid out anew; use numpy.save."
             )
-        return await self._read(file, offset, length)
+        return await self.read(file, offset, length)
 
-    async def _read(self, file: FileFacts, offset: int, length: int) -> bytes:
+    async def read(self, file: FileFacts, offset: int, length: int) -> bytes:
+        """A range of the file. Raises StorageUnavailable."""
         return await self._store.read(file.object_key, file.object_offset + offset, length) if length else b""
+
+
+def _check_numbers(header: NpyHeader) -> None:
+    if header.is_text:
+        raise InvalidInput("this array holds texts where numbers are expected")
+
+
+def _json_lines(content: bytes) -> list[Any]:
+    return [json.loads(line) for line in content.splitlines() if line.strip()]
+
+
+def _shape_of(value: Any) -> list[int]:
+    """The shape of nested lists by their first elements; whether the others agree shows when they become an array."""
+    shape: list[int] = []
+    while isinstance(value, list) and len(shape) <= RANK_MAX:
+        shape.append(len(value))
+        value = value[0] if value else None
+    return shape
 
 
 def _array_of(header: NpyHeader, data: bytes) -> "np.ndarray[Any, Any]":

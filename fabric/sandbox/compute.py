@@ -10,7 +10,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from fabric.codecs.base import Array, BadPayload
 from fabric.codecs.frame import BadFrame, frame_buffers
-from fabric.sandbox.items import InputItems, InputReader, ItemError
+from fabric.codecs.outputs import Delivery
+from fabric.codecs.steps import BadOutput
+from fabric.codecs.texts import numpy_dtype
+from fabric.sandbox.items import InputItems, InputReader, ItemError, PaddedItems
 from fabric.sandbox.messages import DETAIL_CHARACTERS_MAX, ITEM_ERRORS_MAX, ModelForm, SubtaskAt
 from fabric.sandbox.sessions import LoadedModel, is_memory_error
 from fabric.sandbox.stop import Stop, Stopped
@@ -37,6 +40,8 @@ class Computation:
         self._reader = reader
         self._stop = stop
         self._outputs = list(form.outputs)
+        self._delivery = Delivery(form.outputs, form.inputs)
+        self._pads = False
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = 4  # an error is told in the receipt, not on the owner's terminal
         stop.ends(self._terminate)
@@ -54,6 +59,8 @@ class Computation:
             raise Undone("stopped", "stopped") from None
         except BadPayload as error:
             raise Undone("refused", "invalid_input", str(error)) from error
+        except BadOutput as error:
+            raise Undone("refused", "invalid_output", str(error)) from error
         except Undone:
             raise
         except Exception as error:
@@ -71,7 +78,8 @@ class Computation:
         constant = {w.name: self._reader.broadcast(w, self._model) for w in subtask.inputs if w.broadcast}
         if any(i.count != subtask.item_count for i in inputs) or not inputs:
             raise Undone("refused", "invalid_input", f"the inputs do not all have {subtask.item_count} items")
-        pieces: dict[str, list[Array]] = {name: [] for name in self._outputs}
+        self._pads = any(isinstance(i, PaddedItems) for i in inputs)
+        pieces: dict[str, list[Array]] = {name: [] for name in self._delivery.specs}
         errors: list[ItemError] = []
         start = 0
         while start < subtask.item_count:
@@ -80,7 +88,8 @@ class Computation:
             feeds, good, failed = self._feeds(inputs, start, stop)
             errors += failed
             if good:
-                for name, value in self._run({**feeds, **constant}, good).items():
+                feeds |= constant
+                for name, value in self._delivery.apply(self._run(feeds, good), feeds).items():
                     pieces[name].append(value)
             start = stop
             if len(errors) > ITEM_ERRORS_MAX:
@@ -91,7 +100,8 @@ class Computation:
         try:
             return frame_buffers(pieces), errors
         except BadFrame as error:
-            raise Undone("refused", "invalid_output", str(error)) from error
+            ragged = "; pad to a fixed length where the output has one value for each step" if self._pads else ""
+            raise Undone("refused", "invalid_output", f"{error}{ragged}") from error
 
     def _batch_items(self, remaining: int) -> int:
         form = self._form
@@ -101,12 +111,15 @@ class Computation:
             return 1
         return min(self._model.batch.next(remaining), form.batch_items_max)
 
-    def _feeds(self, inputs: Sequence[InputItems], start: int, stop: int) -> tuple[dict[str, Array], int, list[ItemError]]:
+    def _feeds(
+        self, inputs: Sequence[InputItems | PaddedItems], start: int, stop: int
+    ) -> tuple[dict[str, Array], int, list[ItemError]]:
         """The arrays of one batch, how many items are in it, and the items that failed and are not."""
         arrays: dict[str, Array] = {}
         failed: dict[int, ItemError] = {}
         for source in inputs:
-            arrays[source.name], errors = source.take(start, stop, self._model)
+            taken, errors = source.take(start, stop, self._model)
+            arrays |= taken
             for error in errors:
                 failed.setdefault(error[0], error)
         count = stop - start
@@ -142,8 +155,8 @@ class Computation:
         return value[:good]
 
     def _no_rows(self, name: str) -> Array:
-        spec = self._form.outputs[name]
-        return np.empty((0, *[n if isinstance(n, int) else 0 for n in spec["shape"][1:]]), np.dtype(spec["dtype"]))
+        spec = self._delivery.specs[name]
+        return np.empty((0, *[n if isinstance(n, int) else 0 for n in spec["shape"][1:]]), numpy_dtype(spec["dtype"]))
 
 
 def _padded(array: Array, rows: int) -> Array:

@@ -28,11 +28,11 @@ CHECK_TIMEOUT_S = 30.0
 _DETAIL_CHARACTERS_MAX = 300
 _BOOT = "import sys; sys.path += sys.argv[1].split('\\n'); from fabric.sandbox.confine import main; main()"
 _PACKAGE = Path(__file__).resolve().parents[1]
-_WANTED = ("numpy", "msgpack", "PIL", "onnxruntime", "onnx", "google.protobuf")
+_WANTED = ("numpy", "msgpack", "PIL", "av", "tokenizers", "onnxruntime", "onnx", "google.protobuf")
 # Libraries make a thread for each core of the machine unless they are told, and ONNX Runtime looks for a place to write.
 ENVIRONMENT = {
     "LANG": "C.UTF-8", "ORT_DISABLE_TELEMETRY": "1",
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
 }  # fmt: skip
 # Which of several devices to use, and where their libraries lie, is said by whoever started the parent.
 _DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "LD_LIBRARY_PATH")

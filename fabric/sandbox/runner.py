@@ -15,7 +15,7 @@ from fabric.core.errors import Invalid
 from fabric.sandbox.compute import Computation, Frame, Undone
 from fabric.sandbox.items import InputReader
 from fabric.sandbox.messages import DETAIL_CHARACTERS_MAX, Answer, RunRequest, SubtaskAt, fields_of_answer, request_of
-from fabric.sandbox.sessions import LoadedModel, LoadFailed, Sessions
+from fabric.sandbox.sessions import LoadFailed, Sessions
 from fabric.sandbox.stop import Stop, Stopped
 from fabric.sandbox.wire import BrokenWire, Wire, socket_of
 
@@ -114,15 +114,15 @@ class Runs:
                 return
             try:
                 reader = InputReader(request.model.inputs, model, inputs)
+                computation = Computation(request.model, model, reader, stop)
             except Invalid as error:
                 self._wire.send(["invalid", error.detail])
                 return
-            self._answer_all(request, model, reader, stop)
+            self._answer_all(request, computation)
         finally:
             self._stops.end(request.number)
 
-    def _answer_all(self, request: RunRequest, model: LoadedModel, reader: InputReader, stop: Stop) -> None:
-        computation = Computation(request.model, model, reader, stop)
+    def _answer_all(self, request: RunRequest, computation: Computation) -> None:
         for index, subtask in enumerate(request.subtasks):
             try:
                 frame, errors = self._frame_of(computation, subtask, request.model.sha256)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from fabric.codecs.base import Array, Decoder
+from fabric.codecs.assets import assets_in
+from fabric.codecs.base import Array, BatchDecoder, Decoder
 from fabric.sandbox.batch_size import BatchSize
 from fabric.sandbox.stop import Stop
+from fabric.sandbox.tensors import Crossing
 
 CPU = "CPUExecutionProvider"
 _LOG_ERRORS_ONLY = 3
@@ -31,12 +33,16 @@ class LoadedModel:
     def __init__(self, session: onnxruntime.InferenceSession, items_max: int):
         """Own `session`."""
         self.session = session
+        self.assets = assets_in(session.get_modelmeta().custom_metadata_map)
+        self._crossing = Crossing(session)
         self.batch = BatchSize(items_max)
         self._buffers: dict[str, Array] = {}
         self._specs: object = None
-        self._decoders: dict[str, Decoder] = {}
+        self._decoders: dict[str, Decoder | BatchDecoder] = {}
 
-    def decoders(self, specs: object, compiled: Callable[[], dict[str, Decoder]]) -> dict[str, Decoder]:
+    def decoders(
+        self, specs: object, compiled: Callable[[], dict[str, Decoder | BatchDecoder]]
+    ) -> dict[str, Decoder | BatchDecoder]:
         """The decoders of the model's inputs, compiled again only when a job's card differs from the last one's."""
         if specs != self._specs:
             self._decoders = compiled()
@@ -52,7 +58,7 @@ class LoadedModel:
 
     def run(self, outputs: Sequence[str], feeds: dict[str, Array], options: onnxruntime.RunOptions) -> list[Any]:
         """One run. Raises whatever ONNX Runtime raises."""
-        return list(self.session.run(outputs, feeds, options))
+        return self._crossing.run(outputs, feeds, options)
 
 
 class Sessions:

@@ -105,7 +105,8 @@ def test_an_image_bomb(attack: str, build, slot: AttackedSlot, tmp_path: Path):
     good = png(256, 256)
     result = slot.decode([content, good], onnx_models.convolution(), CODEC)
     evidence = f"item 0: {', '.join(result.item_codes)}; its neighbour was delivered; {result.said}"
-    delivered = result.status == "done" and len(result.outputs["y"]) == 1
+    # Of a moving picture the first frame may be used; the honest neighbour must be delivered in any case.
+    delivered = result.status == "done" and len(result.outputs["y"]) == 2 - len(result.item_codes) >= 1
     outcome = record(INPUTS, attack, "fabric", succeeded=not delivered or result.peak_mib > HEAVY_MIB, evidence=evidence)
     assert not outcome.succeeded
 

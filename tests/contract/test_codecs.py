@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fabric.codecs.base import BadPayload, Payload
-from fabric.codecs.image import encode_png
+from fabric.codecs.pictures import encode_png
 from fabric.codecs.registry import codec_named
 from fabric.codecs.tensor import DATATYPES, json_of_tensor, rows_of, tensor_of_json
 from fabric.core.errors import Invalid

@@ -16,13 +16,14 @@ from fabric.api.schemas.bills import BillOut
 from fabric.api.schemas.common import Page
 from fabric.api.schemas.jobs import BudgetIn, JobChangeIn, JobIn, JobOut, OutputOut, ResultsOut, SubtaskOut, subtask_out
 from fabric.core.clock import monotonic_s
-from fabric.core.errors import Invalid
+from fabric.core.errors import Invalid, NotFound
 from fabric.core.ids import JobId, RequestId, UserId
 from fabric.core.money import usd_nanos
 from fabric.db.engine import Transaction
 from fabric.events.event import Event
 from fabric.events.stream import EventHub
-from fabric.jobs import bill, budget, finish, results, store
+from fabric.jobs import bill, budget, downloads, finish, results, store
+from fabric.jobs.job import Job
 from fabric.jobs.lifecycle import is_finished
 from fabric.jobs.resolve import resolve_job
 from fabric.jobs.submit import submit_job
@@ -118,21 +119,25 @@ async def show_results(
     job_id: str,
     principal: JobsCaller,
     services: ServicesDep,
-    format: Annotated[Literal["manifest", "parts"], Query(description="`parts`: a stream of tensor frames.")] = "manifest",
+    format: Annotated[
+        Literal["manifest", "parts", "npz", "json", "zip"],
+        Query(description="`parts`: a stream of tensor frames. The others: everything in one file."),
+    ] = "manifest",
+    item: Annotated[int | None, Query(ge=0, description="With `json`: only this item.")] = None,
 ) -> Response | ResultsOut:
-    """What results there are so far; with `format=parts` the results themselves, in input order.
+    """What results there are so far; with another `format` the results themselves, in input order.
 
-    The stream repeats `u32 item_start, u32 item_count, u64 length` (little-endian) and a tensor frame of that length, with one
-    row for each item that did not fail.
+    `parts` repeats `u32 item_start, u32 item_count, u64 length` (little-endian) and a tensor frame of that length, with one row for
+    each item that did not fail. `npz` holds an array for each output, and `failed_items`. `json` lists the items, each with its
+    `outputs`, or with the `error` for which it failed. `zip` holds a file for each item and output, and `errors.json`.
     """
     async with services.database.reading() as reader:
         job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
         results.require_kept(job)
-        if format == "manifest":
-            manifest = await results.manifest(reader, job)
-    if format == "parts":
-        chunks = results.stream_parts(services.database, services.store, job.id)
-        return StreamingResponse(chunks, media_type=PARTS_MEDIA_TYPE, headers=STREAM_HEADERS)
+        manifest = await results.manifest(reader, job)
+    if format != "manifest":
+        chunks, media_type = await _download(services, job, format, item, len(manifest["outputs"]))
+        return StreamingResponse(chunks, media_type=media_type, headers=STREAM_HEADERS)
     base = f"/api/v1/jobs/{job.id}/results"
     outputs = [OutputOut(**output, url=f"{base}/{output['name']}") for output in manifest.pop("outputs")]
     return ResultsOut(job_id=str(job.id), **manifest, outputs=outputs, parts_url=f"{base}?format=parts")
@@ -142,12 +147,12 @@ async def show_results(
 async def download_output(job_id: str, name: str, principal: JobsCaller, services: ServicesDep) -> Response:
     """One output as a `.npy` file with a row for each item, in input order.
 
-    Rows of items that failed or are not done yet are NaN, or 0 where the output holds no floating numbers.
+    Rows of items that failed or are not done yet are NaN, 0 where the output holds no floating numbers, empty where it holds texts.
     """
     async with services.database.reading() as reader:
         job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
     results.require_kept(job)
-    npy = await results.open_npy(services.database, services.store, job, name)
+    npy = await results.stream_output(services.database, services.store, job, name)
     headers = {**STREAM_HEADERS, "Content-Length": str(npy.total_bytes)}
     return StreamingResponse(npy.chunks, media_type="application/octet-stream", headers=headers)
 
@@ -207,6 +212,26 @@ def _labels(given: list[str]) -> dict[str, str]:
             raise Invalid("a label is asked for as name:value")
         labels[name] = value
     return labels
+
+
+async def _download(
+    services: Services, job: Job, format: str, item: int | None, outputs: int
+) -> tuple[AsyncIterator[bytes], str]:
+    """The results in one format, and its media type; what would be too much is refused before a byte is sent."""
+    database, objects = services.database, services.store
+    if item is not None and (format != "json" or item >= job.items_total):
+        raise NotFound(f"there is no item {item} in this form; `item` goes with format=json and counts from 0")
+    if format == "parts":
+        return results.stream_parts(database, objects, job.id), PARTS_MEDIA_TYPE
+    if format == "npz":
+        return await downloads.stream_npz(database, objects, job), "application/zip"
+    if format == "zip":
+        downloads.check_zip_files(job, outputs)
+        await downloads.check_size(database, job, downloads.ZIP_BYTES_MAX)
+        return downloads.stream_zip(database, objects, job), "application/zip"
+    if item is None:
+        await downloads.check_size(database, job, downloads.JSON_BYTES_MAX)
+    return downloads.stream_json(database, objects, job, item), "application/json"
 
 
 async def _shown(services: Services, owner_id: UserId, job_id: JobId) -> JobOut:

@@ -17,12 +17,14 @@ from fabric.api.schemas.common import Page
 from fabric.api.schemas.models import ModelOut, ModelPatch
 from fabric.api.uploads import PartStart, is_multipart, parts
 from fabric.catalog import registry
+from fabric.codecs.assets import ASSET_BYTES_MAX, asset_field
 from fabric.core.errors import Malformed, NotFound, TooLarge, UnsupportedMedia
 from fabric.db.engine import Transaction
 from fabric.wiring import Services
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
-PARTS_MAX = 3
+ASSETS_MAX = 8
+PARTS_MAX = 3 + ASSETS_MAX
 VERSION_MAX = 2**31 - 1
 _UPLOAD_BODY = {
     "requestBody": {
@@ -36,6 +38,12 @@ _UPLOAD_BODY = {
                         "name": {"type": "string"},
                         "card": {"type": "string", "description": "JSON: description, inputs, outputs"},
                         "file": {"type": "string", "format": "binary"},
+                        "asset": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "maxItems": ASSETS_MAX,
+                            "description": "Files that the card names, such as tokenizer.json, by their file names.",
+                        },
                     },
                 }
             }
@@ -52,6 +60,7 @@ class _Form:
     fields: dict[str, bytes] = field(default_factory=dict)
     digest: Any = field(default_factory=hashlib.sha256)
     size: int = 0
+    assets: list[tuple[str, bytearray]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -74,7 +83,7 @@ class _Form:
 
 @router.post("", status_code=201, response_model=ModelOut, openapi_extra=_UPLOAD_BODY)
 async def upload(request: Request, principal: ModelsCaller, services: ServicesDep) -> Response:
-    """Upload an ONNX file as the next version of a model: fields `name`, `file` and, if you like, `card`.
+    """Upload an ONNX file as the next version of a model: fields `name`, `file` and, if you like, `card` and `asset`.
 
     The file is inspected, run on generated inputs in a sandbox and measured before it is accepted. A refusal says why in `reason`
     and `detail`, and in `node` which node of the graph is the cause: its `path`, `index`, `name` and `op_type`.
@@ -158,19 +167,36 @@ async def _read_form(request: Request, services: Services, file: IO[bytes]) -> _
     async for item in parts(request, parts_max=PARTS_MAX):
         if isinstance(item, PartStart):
             part = item
+            if (
+                part.field == "asset"
+                and len(form.assets) < ASSETS_MAX
+                and part.filename
+                and part.filename not in dict(form.assets)
+            ):
+                form.assets.append((part.filename, bytearray()))
+                continue
             if part.field not in {"name", "card", "file"} or part.field in form.fields or (part.field == "file" and has_file):
-                raise Malformed(f"the field {part.field[:80]!r} is unknown or comes twice; a model has name, file and card")
+                raise Malformed(
+                    f"the field {part.field[:80]!r} is unknown or comes twice; a model has name, file, card and assets"
+                )
             has_file = has_file or part.field == "file"
             if part.field != "file":
                 form.fields[part.field] = b""
         elif part is not None and part.field == "file":
             _keep(form, item, limits.model_bytes_max)
+        elif part is not None and part.field == "asset":
+            form.assets[-1][1].extend(item)
+            if len(form.assets[-1][1]) > ASSET_BYTES_MAX:
+                raise TooLarge(f"an asset may have {ASSET_BYTES_MAX} bytes")
         elif part is not None:
             form.fields[part.field] += item
             if len(form.fields[part.field]) > limits.body_bytes_max:
                 raise TooLarge(f"the field {part.field!r} has more than {limits.body_bytes_max} bytes")
     if not has_file:
         raise Malformed("the field 'file' is missing")
+    for name, content in form.assets:
+        # An asset lies inside the file: one hash covers both, and whoever runs the model has it.
+        _keep(form, asset_field(name, bytes(content)), limits.model_bytes_max)
     file.flush()
     return form
 

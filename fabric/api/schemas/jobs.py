@@ -30,7 +30,7 @@ class TensorIn(Body):
     """A JSON tensor as in Open Inference v2."""
 
     datatype: str
-    """BOOL, UINT8 … UINT64, INT8 … INT64, FP16, FP32 or FP64."""
+    """BOOL, UINT8 … UINT64, INT8 … INT64, FP16, FP32, FP64, or BYTES for texts."""
     shape: list[int]
     """Axis 0 counts the items."""
     data: list[Any]
@@ -47,9 +47,9 @@ class InputIn(Body):
     tensor: TensorIn | None = None
     """Small values, in the body."""
     file: str | None = None
-    """An uploaded `.npy`, `.npz` or `.json` file with all items, or one image."""
+    """An uploaded `.npy`, `.npz`, `.json`, `.jsonl` or, of texts, `.txt` file with all items; one image, sound or video; a `.zip` of those."""
     files: Annotated[list[str], Field(max_length=FILES_PER_INPUT_MAX)] | None = None
-    """Several of them, in order; an image is one item."""
+    """Several of them, in order; an image, sound or video is one item."""
     broadcast: bool = False
     """Give it whole to every subtask instead of splitting it."""
 
@@ -353,6 +353,8 @@ class OutputOut(Body):
     dtype: str
     shape: list[int | None]
     """null where items may differ."""
+    media_type: str | None = None
+    """Of texts and files: what each of them is."""
     url: str
     """All items in one `.npy` file, in input order."""
 

@@ -11,9 +11,16 @@ class TensorOut(Body):
     """An input or output of a model."""
 
     dtype: str
-    """NumPy's name."""
+    """NumPy's name, string, bytes or bfloat16."""
     shape: list[int | None]
     """The item axis first; null where the model leaves the size open."""
+
+
+class ResultOut(TensorOut):
+    """An output as it is delivered."""
+
+    media_type: str | None = None
+    """Of texts and files: what each of them is."""
 
 
 class ProfileOut(Body):
@@ -62,6 +69,10 @@ class ModelOut(Body):
     description: str
     inputs: dict[str, TensorOut]
     outputs: dict[str, TensorOut]
+    results: dict[str, ResultOut] = {}
+    """What its jobs deliver: the outputs after the steps that the card names."""
+    assets: dict[str, int] = {}
+    """Files that came with it, and their bytes."""
     card: dict[str, Any]
     """What the owner declared, with every default filled in."""
     profile: ProfileOut
@@ -87,6 +98,8 @@ class ModelOut(Body):
             description=model.card["description"],
             inputs={name: TensorOut(**tensor) for name, tensor in model.inputs.items()},
             outputs={name: TensorOut(**tensor) for name, tensor in model.outputs.items()},
+            results={name: ResultOut(**tensor) for name, tensor in model.delivered.items()},
+            assets=model.inspection.get("assets", {}),
             card=model.card,
             profile=ProfileOut(**model.profile),
             bounds=BoundsOut(**model.inspection["bounds"]) if model.inspection.get("bounds") else None,

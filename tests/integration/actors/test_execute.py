@@ -20,7 +20,7 @@ from fabric.actors.messages import (
 from fabric.actors.sessions import CPU, SessionCache
 from fabric.actors.transfer import Transfer
 from fabric.codecs.frame import decode_frame, decode_header, frame_matches
-from fabric.codecs.image import encode_png
+from fabric.codecs.pictures import encode_png
 from tests.fixtures import onnx_models
 from tests.fixtures.orders import a_subtask
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -44,7 +45,9 @@ async def test_a_job_is_submitted_worked_on_and_fetched(desk: Desk):
     assert done["queue_s"] >= 0 and done["run_s"] > 0 and done["started_at"].endswith("Z")
     # And the results are there in input order
     manifest = (await desk.get(f"{JOBS}/{job['id']}/results")).json()
-    assert manifest["outputs"] == [{"name": "y", "dtype": "float32", "shape": [10, 2], "url": f"{JOBS}/{job['id']}/results/y"}]
+    assert manifest["outputs"] == [
+        {"name": "y", "dtype": "float32", "shape": [10, 2], "media_type": None, "url": f"{JOBS}/{job['id']}/results/y"}
+    ]
     npy = await desk.get(manifest["outputs"][0]["url"])
     np.testing.assert_array_equal(np.load(io.BytesIO(npy.content)), X * 2)
     parts = await desk.get(manifest["parts_url"])
@@ -253,3 +256,19 @@ async def test_a_stream_goes_on_where_it_broke_off(desk: Desk, live_url: str):
         assert [seq for seq, _, _ in parse_events(iter([line async for line in lines]))] == [3, 4]
     async with followed(desk, live_url, job, last=4) as lines:
         assert list(parse_events(iter([line async for line in lines]))) == []
+
+
+async def test_results_come_as_one_file_in_the_form_that_is_asked_for(desk: Desk):
+    job = await desk.submit()
+    await desk.work(job, failed=(1,))
+    whole = await desk.get(f"{JOBS}/{job}/results", format="npz")
+    arrays = np.load(io.BytesIO(whole.content))
+    np.testing.assert_array_equal(np.delete(arrays["y"], 1, axis=0), np.delete(X * 2, 1, axis=0))
+    assert arrays["failed_items"].tolist() == [1]
+    listed = (await desk.get(f"{JOBS}/{job}/results", format="json")).json()
+    assert listed["items"][1]["error"] == {"code": "corrupt_image", "detail": "not a PNG"}
+    assert (await desk.get(f"{JOBS}/{job}/results", format="json", item=2)).json()["items"] == [listed["items"][2]]
+    assert (await desk.get(f"{JOBS}/{job}/results", format="json", item=10)).status_code == 404
+    archive = zipfile.ZipFile(io.BytesIO((await desk.get(f"{JOBS}/{job}/results", format="zip")).content))
+    assert "errors.json" in archive.namelist() and "y/000002.npy" in archive.namelist()
+    assert (await desk.get(f"{JOBS}/{job}/results", format="pickle")).status_code == 422

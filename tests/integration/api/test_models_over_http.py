@@ -6,7 +6,9 @@ import httpx
 import pytest
 
 from fabric.core.settings import Settings
+from tests.fixtures import media
 from tests.fixtures.api import Person
+from tests.fixtures.codec_bench import embedding_model
 from tests.fixtures.hostile_models import branch, fill_bomb, loop_with_bomb
 from tests.fixtures.onnx_models import affine, centred, convolution, slow
 
@@ -174,3 +176,24 @@ async def test_a_deleted_model_is_gone_and_its_name_is_free(api, alice):
 async def test_a_reference_to_nothing_is_not_found(api, alice):
     for reference in ("nothing", "tiny:0", "tiny:99999999999", "tiny:-1", "tiny:x", "mdl_1", "mdv_zz", "%00", "a" * 300):
         assert (await api.get(f"{MODELS}/{reference}", headers=alice.headers)).status_code == 404, reference
+
+
+async def test_a_tokenizer_comes_with_the_model_and_stays_in_its_file(api, alice):
+    content = embedding_model()
+    card = {
+        "inputs": {"input_ids": {"codec": "text"}},
+        "outputs": {"hidden": {"steps": [{"do": "mean_pool", "mask": "attention_mask"}]}},
+    }
+    parts = [("file", ("m.onnx", content)), ("asset", ("tokenizer.json", media.tokenizer_json().encode()))]
+    answer = await api.post(MODELS, data={"name": "texts", "card": json.dumps(card)}, files=parts, headers=alice.headers)
+    assert answer.status_code == 201, answer.text
+    model = answer.json()
+    assert model["assets"] == {"tokenizer.json": len(media.tokenizer_json())}
+    assert model["size"] > len(content)
+    assert model["card"]["inputs"]["attention_mask"] == {"codec": "derived", "from": "input_ids", "field": "attention_mask"}
+    assert model["results"] == {"hidden": {"dtype": "float32", "shape": [None, 4], "media_type": None}}
+    for name, words in (("../x", "name of an asset"), ("tokenizer.json", "UTF-8")):
+        bad = [("file", ("m.onnx", content)), ("asset", (name, b"\xff"))]
+        refused = await api.post(MODELS, data={"name": "texts", "card": json.dumps(card)}, files=bad, headers=alice.headers)
+        assert (refused.status_code, words in refused.text) == (422, True), refused.text
+    assert (await upload(api, alice, content, card=card)).status_code == 422

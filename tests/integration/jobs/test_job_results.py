@@ -1,6 +1,8 @@
 """Results: outputs of subtasks, here or in objects, joined in input order without a merge step."""
 
 import io
+import json
+import zipfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,9 +10,9 @@ import pytest
 
 from fabric.client.jobs import PART_HEADER
 from fabric.codecs.frame import decode_frame, encode_frame
-from fabric.core.errors import Conflict, NotFound, Ragged
+from fabric.core.errors import Conflict, NotFound, Ragged, TooLarge
 from fabric.core.ids import JobId
-from fabric.jobs import results
+from fabric.jobs import downloads, results
 from fabric.jobs.job import Leased
 from fabric.storage.local import LocalStore
 from tests.fixtures.jobs import Workbench, completion_of
@@ -52,7 +54,7 @@ class Lab:
         assert {answer.status for answer in await self.bench.settle(completions)} == {"done"}
 
     async def npy(self, job: JobId, name: str) -> np.ndarray:
-        stream = await results.open_npy(self.bench.database, self.store, await self.bench.shown(job), name)
+        stream = await results.stream_output(self.bench.database, self.store, await self.bench.shown(job), name)
         content = b"".join([chunk async for chunk in stream.chunks])
         assert len(content) == stream.total_bytes
         return np.load(io.BytesIO(content))
@@ -133,3 +135,54 @@ async def test_an_output_that_the_model_has_not_is_not_found(lab: Lab):
     job = await lab.job(1, 1)
     with pytest.raises(NotFound):
         await lab.npy(job, "z")
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_all_results_come_as_one_file_and_failed_items_are_told_apart(lab: Lab, stored: bool):
+    job = await lab.job(10, 4)
+    leased = await lab.bench.claim(job, lab.provider, 9)
+    await lab.finish(leased[:2], failed=[1, 4, 5, 6, 7], stored=stored)
+    shown = await lab.bench.shown(job)
+    database, store = lab.bench.database, lab.store
+
+    whole = np.load(io.BytesIO(b"".join([c async for c in await downloads.stream_npz(database, store, shown)])))
+    assert whole["failed_items"].tolist() == [1, 4, 5, 6, 7]
+    assert whole["label"].tolist() == [0, 0, 2, 3, 0, 0, 0, 0, 0, 0]
+
+    document = json.loads(b"".join([c async for c in downloads.stream_json(database, store, shown)]))
+    assert (document["status"], document["error"], document["items_total"]) == (shown.status, None, 10)
+    assert [item["index"] for item in document["items"]] == list(range(10))
+    assert document["items"][3] == {"index": 3, "outputs": {"y": [3.0, 3.0], "label": 3}, "error": None}
+    assert document["items"][4] == {"index": 4, "outputs": None, "error": {"code": "corrupt_image", "detail": ""}}
+    assert document["items"][9] == {"index": 9, "outputs": None, "error": None}  # not done yet
+    one = json.loads(b"".join([c async for c in downloads.stream_json(database, store, shown, 2)]))
+    assert one["items"] == [document["items"][2]]
+
+    archive = zipfile.ZipFile(io.BytesIO(b"".join([c async for c in downloads.stream_zip(database, store, shown)])))
+    assert archive.testzip() is None
+    assert sorted(archive.namelist()) == sorted(
+        [f"{name}/00000{i}.npy" for name in ("y", "label") for i in (0, 2, 3)] + ["errors.json"]
+    )
+    assert [item["index"] for item in json.loads(archive.read("errors.json"))["items"]] == [1, 4, 5, 6, 7]
+
+
+async def test_what_is_too_much_for_one_file_is_refused_before_it_begins(lab: Lab):
+    job = await lab.job(10, 4)
+    await lab.finish(await lab.bench.claim(job, lab.provider, 9))
+    shown = await lab.bench.shown(job)
+    await downloads.check_size(lab.bench.database, shown, downloads.JSON_BYTES_MAX)
+    with pytest.raises(TooLarge, match="parts"):
+        await downloads.check_size(lab.bench.database, shown, 100)
+    with pytest.raises(TooLarge, match="files"):
+        downloads.check_zip_files(shown, downloads.ZIP_FILES_MAX)
+
+
+async def test_texts_are_an_array_of_fixed_width_and_never_a_pickle(lab: Lab):
+    job = await lab.job(3, 3, {"y": {"dtype": "string", "shape": [None]}})
+    (lease,) = await lab.bench.claim(job, lab.provider, 1)
+    frame = encode_frame({"y": np.array(["a", "übung"], dtype=object)})
+    assert (await lab.bench.settle([completion_of(lease, output=frame, item_errors=((1, "corrupt_text", ""),))]))[
+        0
+    ].status == "done"
+    npy = await lab.npy(job, "y")
+    assert (npy.tolist(), npy.dtype.kind) == (["a", "", "übung"], "U")

@@ -2,11 +2,13 @@
 
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from fabric.catalog.card import complete_card
 from fabric.codecs.tensor import json_of_tensor
 from fabric.core.errors import EmptyJob, Invalid, InvalidInput, NotFound, TooLarge
 from fabric.core.ids import FileId, UserId
@@ -271,3 +273,85 @@ async def test_an_upload_that_has_not_arrived_cannot_be_used(requestor: Requesto
     with pytest.raises(InvalidInput) as caught:
         await requestor.resolve(InputSpec("x", (pending.file.id,)))
     assert "not been uploaded" in caught.value.fields["errors"][0]["msg"]
+
+
+TEXTS = {"x": {"dtype": "string", "shape": [None]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("lines.txt", "\ufeffone\r\ntwö\r\n\r\nfour\r\n".encode()),
+        ("list.json", json.dumps(["one", "twö", "", "four"]).encode()),
+        ("list.jsonl", b'"one"\n"tw\\u00f6"\n""\n"four"\n'),
+        ("tensor.json", json.dumps(json_of_tensor("x", np.array(["one", "twö", "", "four"]))).encode()),
+        ("array.npy", npy(np.array(["one", "twö", "", "four"]))),
+        ("array.npz", npz(np.savez_compressed, x=np.array(["one", "twö", "", "four"]))),
+    ],
+)
+async def test_texts_of_every_file_are_items(requestor: Requestor, name: str, content: bytes):
+    await requestor.bench.model(name="texts", inputs=TEXTS)
+    (file,) = await requestor.upload((name, content))
+    resolved = await requestor.resolve(InputSpec("x", (file,)), model="texts")
+    assert resolved.items_total == 4
+    (sliced,) = slice_inputs(resolved.inputs, 1, 3)
+    (part,) = sliced.parts
+    data = await requestor.store.read(part.key, part.offset, part.length)
+    ends = np.cumsum(part.sizes)
+    assert [data[end - size : end].decode() for end, size in zip(ends, part.sizes, strict=True)] == ["twö", "", "four"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", b"", "empty"), ("a.txt", b"one\ntw\xff\n", "line 2"), ("a.json", b"[1, 2]", "texts"), ("a.json", b"{", "not JSON"),
+        ("a.jsonl", b'"a"\n{', "not JSON"), ("a.json", b'[["a"], ["b", "c"], []]', "differing"), ("a.npy", npy(X), "texts are expected"),
+        ("a.npy", npy(np.array(["text"]))[:-2], "whole"),
+    ],
+)  # fmt: skip
+async def test_files_that_hold_no_texts_are_refused_in_words(requestor: Requestor, name: str, content: bytes, words: str):
+    await requestor.bench.model(name="texts", inputs=TEXTS)
+    (file,) = await requestor.upload((name, content))
+    with pytest.raises(InvalidInput) as refused:
+        await requestor.resolve(InputSpec("x", (file,)), model="texts")
+    assert words in str(refused.value.fields["errors"])
+
+
+async def test_numbers_may_be_a_plain_list_and_texts_are_none(requestor: Requestor):
+    plain, lines, texts = await requestor.upload(
+        ("a.json", json.dumps(X.tolist()).encode()), ("a.jsonl", b"[1, 2]\n[3, 4]\n"), ("a.npy", npy(np.array(["a"])))
+    )
+    for file, wanted in ((plain, X), (lines, [[1, 2], [3, 4]])):
+        resolved = await requestor.resolve(InputSpec("x", (file,)))
+        np.testing.assert_array_equal(await requestor.rows(resolved, "x", 0, resolved.items_total), wanted)
+    with pytest.raises(InvalidInput):
+        await requestor.resolve(InputSpec("x", (texts,)))
+
+
+async def test_the_files_of_a_zip_are_items_beside_others(requestor: Requestor):
+    await requestor.bench.model(name="vision", card=IMAGE_CARD, inputs=IMAGE_INPUT)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("1.png", b"first")
+        made.writestr("2.png", b"second")
+    first, packed = await requestor.upload(("0.png", b"before"), ("many.zip", out.getvalue()))
+    resolved = await requestor.resolve(InputSpec("image", (first, packed)), model="vision")
+    assert resolved.items_total == 3 and len(resolved.relaid) == 1
+    (sliced,) = slice_inputs(resolved.inputs, 0, 3)
+    assert b"".join([await requestor.store.read(p.key, p.offset, p.length) for p in sliced.parts]) == b"beforefirstsecond"
+    (bad,) = await requestor.upload(("bad.zip", out.getvalue()[:-30]))
+    with pytest.raises(InvalidInput):
+        await requestor.resolve(InputSpec("image", (bad,)), model="vision")
+
+
+async def test_a_derived_input_is_not_given(requestor: Requestor):
+    inputs = {name: {"dtype": "int64", "shape": [None, None]} for name in ("input_ids", "attention_mask")}
+    card = complete_card({"inputs": {"input_ids": {"codec": "text"}}}, inputs, {"y": {"dtype": "float32", "shape": [None, 2]}})
+    await requestor.bench.model(name="tokens", card=card["inputs"], inputs=inputs)
+    texts = InputSpec("input_ids", tensor=json_of_tensor("input_ids", np.array(["a", "b"])))
+    assert (await requestor.resolve(texts, model="tokens")).items_total == 2
+    with pytest.raises(InvalidInput) as refused:
+        await requestor.resolve(
+            texts, InputSpec("attention_mask", tensor=json_of_tensor("m", np.ones((2, 2), np.int64))), model="tokens"
+        )
+    assert "comes of 'input_ids'" in str(refused.value.fields["errors"])

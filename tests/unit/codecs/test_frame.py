@@ -190,3 +190,30 @@ def test_rows_stacked_for_an_output_without_an_item_axis_match():
 def test_what_does_not_answer_the_order_is_named(tensors, words):
     problem = frame_matches(decode_header(encode_frame(tensors)), OUTPUTS, 3)
     assert problem is None if words is None else words in problem
+
+
+@settings(max_examples=30)
+@given(st.lists(st.text(max_size=5), max_size=6), st.lists(st.binary(max_size=5), min_size=1, max_size=4))
+def test_texts_and_byte_strings_come_back_as_they_went(texts, contents):
+    tensors = {"t": np.empty(len(texts), object), "b": np.empty((1, len(contents)), object), "n": np.arange(3)}
+    tensors["t"][:], tensors["b"][0] = texts, contents
+    back = decode_frame(encode_frame(tensors))
+    assert back["t"].tolist() == texts
+    assert back["b"].tolist() == [contents]
+    assert back["n"].tolist() == [0, 1, 2]
+    assert not back["t"].flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "buffer"),
+    [
+        (6, (9).to_bytes(4, "little") + b"ab"),
+        (6, (1).to_bytes(4, "little") + b"ab"),
+        (5, (1).to_bytes(4, "little") + b"\xff"),
+        (3, b"abc"),
+        (2**50, b""),
+    ],
+)
+def test_texts_whose_lengths_do_not_add_up_are_refused(nbytes, buffer):
+    with pytest.raises(BadFrame):
+        decode_frame(frame_with([["t", "string", [1], nbytes]], buffer + bytes(-len(buffer) % 8)))

@@ -105,3 +105,11 @@ def test_inline_rows_are_cut_and_a_broadcast_input_goes_whole():
     x, w = slice_inputs(document, 1, 2)
     assert x.parts[0].data == rows[4:12] and x.parts[0].key is None
     assert w.broadcast and w.parts[0].length == 40 and w.parts[0].item_count == 1
+
+
+def test_texts_are_sliced_by_their_sizes_and_blank_ones_are_not_fetched():
+    part = {"encoding": "strings", "key": "k", "offset": 100, "dtype": "string", "shape": [], "sizes": [3, 0, 0, 5]}
+    document = {"x": {"broadcast": False, "parts": [part]}}
+    (whole,), (blank,) = (slice_inputs(document, start, count)[0].parts for start, count in ((0, 4), (1, 2)))
+    assert (whole.key, whole.data, whole.offset, whole.length, whole.sizes) == ("k", None, 100, 8, (3, 0, 0, 5))
+    assert (blank.data, blank.offset, blank.sizes, blank.dtype) == (b"", 103, (0, 0), "string")
