@@ -16,9 +16,11 @@ from starlette.middleware import Middleware
 
 from fabric import __version__
 from fabric.api import errors
+from fabric.api.cors import CrossOrigin
 from fabric.api.middleware import BodyLimit, RequestContext
 from fabric.api.rate_limit import RateLimiter
 from fabric.api.routes import (
+    account,
     auth,
     files,
     health,
@@ -29,12 +31,17 @@ from fabric.api.routes import (
     payouts,
     providers,
     quotes,
+    recovery,
+    second_factor,
+    sessions,
+    social,
     statements,
     top_ups,
     wallet,
     webhooks,
 )
 from fabric.api.schemas.common import Problem
+from fabric.core.addresses import networks
 from fabric.core.telemetry import configure_logging
 from fabric.events.stream import EventHub
 from fabric.wiring import Services
@@ -44,7 +51,8 @@ DESCRIPTION = (
     "integer nano-USD beside an exact decimal; a POST that makes something takes an `Idempotency-Key`; lists are cursor pages."
 )
 ROUTERS = (
-    auth.router, files.router, models.router, quotes.router, jobs.router, wallet.router, top_ups.router,
+    auth.router, account.router, sessions.router, recovery.router, recovery.pages, second_factor.router, social.router,
+    files.router, models.router, quotes.router, jobs.router, wallet.router, top_ups.router,
     top_ups.page, payouts.router, webhooks.router,
     statements.router, providers.router, marketplace.router,  # statements before providers, whose paths have any word there
     operator.router, health.router,
@@ -61,6 +69,7 @@ def create_app(build_services: Callable[[], Services], routes: Sequence[APIRoute
         hub = EventHub(services.database, watchers_max=services.settings.limits.watchers_max)
         hub.start()
         app.state.services, app.state.events = services, hub
+        app.state.trusted_proxies = networks(services.settings.trusted_proxies)
         app.state.limiter = RateLimiter(services.settings.limits.requests_per_minute)
         try:
             yield
@@ -73,7 +82,7 @@ def create_app(build_services: Callable[[], Services], routes: Sequence[APIRoute
         description=DESCRIPTION,
         version=__version__,
         lifespan=lifespan,
-        middleware=[Middleware(RequestContext), Middleware(BodyLimit)],
+        middleware=[Middleware(RequestContext), Middleware(CrossOrigin), Middleware(BodyLimit)],
         responses={"default": {"model": Problem, "description": "A problem; its `code` says which."}},
         generate_unique_id_function=_operation_id,
         redoc_url=None,

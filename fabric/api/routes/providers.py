@@ -15,6 +15,7 @@ from fabric.api.dependencies import (
     MachineCredential,
     ProvidersCaller,
     ServicesDep,
+    get_address,
     get_principal,
 )
 from fabric.api.pagination import PageDep, page_of
@@ -189,4 +190,4 @@ def suggested_rate(slot: SlotReport) -> int:
 
 
 def _address(request: Request) -> str | None:
-    return request.client.host if request.client else None
+    return get_address(request)
