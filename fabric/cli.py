@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fabric.cli_account import account_commands, key_commands
 from fabric.client import Client, FabricClientError
 
 app = typer.Typer(help="Run ONNX models on machines that people own.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -352,6 +353,10 @@ def show(rows: list[dict[str, Any]], columns: dict[str, Any], as_json: bool) -> 
         table.add_row(*(str(cell(row)) for cell in columns.values()))
     # A pipe has no width: there nothing is folded.
     (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(table)
+
+
+app.add_typer(account_commands(connect, show, console), name="account")
+app.add_typer(key_commands(connect, show, console), name="keys")
 
 
 def shapes(tensors: dict[str, Any]) -> str:
