@@ -25,7 +25,7 @@ async def test_log_ins_are_listed_with_device_and_address_and_ended_at_once(api,
         await api.post(f"{AUTH}/login", json={"email": alice.email, "password": PASSWORD}, headers={"User-Agent": "phone\x07"})
     ).json()
     listed = (await api.get(f"{AUTH}/sessions", headers=alice.headers)).json()["data"]
-    assert [(s["device"], s["address"], s["current"]) for s in listed][0] == ("phone", "127.0.0.1", False)
+    assert (listed[0]["device"], listed[0]["address"], listed[0]["current"]) == ("phone", "127.0.0.1", False)
     assert [s["current"] for s in listed] == [False, True]
     # Nobody else can end it; once its owner does, its tokens are refused at the next request
     path = f"{AUTH}/sessions/{listed[0]['id']}"
