@@ -1,5 +1,6 @@
 """Your account: who you are, log-ins, second factor, audit log, export; and API keys."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +112,17 @@ class Keys:
         self,
         label: str,
         *,
-        scopes: "list[str] | None" = None,
+        scopes: Sequence[str] | None = None,
         expires_s: int | None = None,
         requests_per_minute: int | None = None,
     ) -> dict[str, Any]:
         """A new key; `key` is shown this once. Without `scopes` it reaches everything but your account."""
-        body = {"label": label, "scopes": scopes, "expires_s": expires_s, "requests_per_minute": requests_per_minute}
+        body = {
+            "label": label,
+            "scopes": list(scopes) if scopes else None,
+            "expires_s": expires_s,
+            "requests_per_minute": requests_per_minute,
+        }
         return dict(self._transport.request("POST", "/api/v1/api-keys", json=body))
 
     def delete(self, key_id: str) -> None:

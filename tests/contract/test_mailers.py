@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +49,10 @@ class Post:
 @pytest.fixture
 def smtp():
     inbox = Inbox()
-    controller = Controller(inbox, hostname="127.0.0.1", port=0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(inbox, hostname="127.0.0.1", port=port)
     controller.start()
-    port = controller.server.sockets[0].getsockname()[1]
     yield port, inbox
     controller.stop()
 
