@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fabric.cli_account import account_commands, key_commands
 from fabric.client import Client, FabricClientError
 from fabric.client.cards import TEMPLATES, write_template
 from fabric.client.printing import console, shapes, show, show_bill, show_prices, write_results
@@ -412,3 +413,7 @@ def ledger_correct(
     """Post a correction, as the owner of the database."""
     module = server_module("fabric.local.correct")
     raise typer.Exit(module.run_correction(lines, key=key, operator=operator, reason=reason))
+
+
+app.add_typer(account_commands(connect, show, console), name="account")
+app.add_typer(key_commands(connect, show, console), name="keys")

@@ -18,6 +18,7 @@ from fabric.core.telemetry import logger
 from fabric.files import files
 from fabric.identity import expiry
 from fabric.jobs import backlog, finish, queue, retention
+from fabric.mail import outbox
 from fabric.marketplace import store as marketplace_store
 from fabric.marketplace.demand import SAMPLE_PERIOD_S
 from fabric.providers import presence
@@ -62,6 +63,11 @@ async def write_off_silent_machines(services: Services) -> int:
 async def forget_old_credentials(services: Services) -> int:
     """Forget stored answers and refresh tokens that nobody can use any more."""
     return await expiry.forget_expired(services.database)
+
+
+async def send_mails(services: Services) -> int:
+    """Send mails that are due."""
+    return await outbox.deliver(services.database, services.mailer)
 
 
 async def forget_old_quotes(services: Services) -> int:
@@ -153,6 +159,7 @@ LOOPS: Sequence[Loop] = (
     Loop("top_up_automatically", 15.0, top_up_automatically),
     Loop("fetch_missed_events", 900.0, fetch_missed_events),
     Loop("reconcile_with_payments", 3600.0, reconcile_with_payments),
+    Loop("send_mails", 1.0, send_mails),
     Loop("forget_old_credentials", 600.0, forget_old_credentials),
     Loop("forget_old_quotes", 600.0, forget_old_quotes),
     Loop("follow_demand", SAMPLE_PERIOD_S, follow_demand),

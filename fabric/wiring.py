@@ -7,15 +7,21 @@
 Every process of the control plane (a gateway replica, the dispatcher, the clerk, a command) builds its own and passes it down.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from fabric.billing.card_gateway import CardGateway
 from fabric.billing.fake_gateway import FakeGateway
 from fabric.billing.gateway import PaymentGateway, PayoutGateway
 from fabric.billing.stripe_facts import is_live
+from fabric.core.addresses import networks
 from fabric.core.errors import Invalid
 from fabric.core.settings import Settings
 from fabric.db.engine import Database
+from fabric.identity.openid import OpenIdProvider, check_url
+from fabric.mail.folder_mailer import FolderMailer
+from fabric.mail.mailer import Mailer
+from fabric.mail.smtp_mailer import SmtpMailer
 from fabric.storage import open_store
 from fabric.storage.base import ObjectStore
 
@@ -29,13 +35,18 @@ class Services:
     store: ObjectStore
     payments: PaymentGateway
     payouts: PayoutGateway
+    mailer: Mailer
     cards: CardGateway | None = None
     """The same gateway where people pay with cards; None: play money."""
+    identity_providers: Mapping[str, OpenIdProvider] = field(default_factory=dict)
+    """By name; who logs in through one of them."""
 
     async def close(self) -> None:
         """Give connections back."""
         if self.cards is not None:
             await self.cards.close()
+        for provider in self.identity_providers.values():
+            await provider.close()
         await self.database.close()
 
 
@@ -54,10 +65,23 @@ def build(settings: Settings) -> Services:
         pool_size=settings.database.pool_size,
         statement_timeout_s=settings.database.statement_timeout_s,
     )
+    mailer, providers = build_mailer(settings), build_identity_providers(settings)
     if (cards := build_gateway(settings)) is not None:
-        return Services(settings, database, open_store(settings), cards, cards, cards)
+        return Services(settings, database, open_store(settings), cards, cards, mailer, cards, providers)
     gateway = FakeGateway()
-    return Services(settings, database, open_store(settings), gateway, gateway)
+    return Services(settings, database, open_store(settings), gateway, gateway, mailer, None, providers)
+
+
+def build_mailer(settings: Settings) -> Mailer:
+    """SMTP where a server is named, else the outbox folder."""
+    if settings.mail.host is not None:
+        return SmtpMailer(settings.mail)
+    return FolderMailer(settings.mail_path, settings.mail.sender)
+
+
+def build_identity_providers(settings: Settings) -> dict[str, OpenIdProvider]:
+    """Those that the settings name."""
+    return {provider.name: OpenIdProvider(provider, timeout_s=settings.oidc.timeout_s) for provider in settings.oidc.providers}
 
 
 def build_gateway(settings: Settings) -> CardGateway | None:
@@ -90,9 +114,28 @@ def missing_settings(settings: Settings) -> list[str]:
             missing.append("FABRIC_STORAGE_PUBLIC_URL: where the object server can be reached")
         if settings.storage.signing_key is None:
             missing.append("FABRIC_STORAGE_SIGNING_KEY: signs URLs of the disk store")
+    missing += wrong_providers(settings)
+    try:
+        networks(settings.trusted_proxies)
+    except Invalid as error:
+        missing.append(f"FABRIC_TRUSTED_PROXIES: {error.detail}")
     if settings.billing.stripe_key is not None and is_live(settings.billing.stripe_key.get_secret_value()):
         if settings.billing.stripe_webhook_secrets is None:
             missing.append("FABRIC_BILLING_STRIPE_WEBHOOK_SECRETS: real money needs webhooks")
         if not (settings.billing.stripe_return_url or "").startswith("https://"):
             missing.append("FABRIC_BILLING_STRIPE_RETURN_URL: where people come back to with real money, https://…")
     return missing
+
+
+def wrong_providers(settings: Settings) -> list[str]:
+    """What is wrong with the identity providers of the settings."""
+    wrong = []
+    names = [provider.name for provider in settings.oidc.providers]
+    if len(names) != len(set(names)):
+        wrong.append("FABRIC_OIDC_PROVIDERS: two have one name")
+    for provider in settings.oidc.providers:
+        try:
+            check_url(provider.issuer)
+        except Invalid as error:
+            wrong.append(f"FABRIC_OIDC_PROVIDERS: {error.detail}")
+    return wrong

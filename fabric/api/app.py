@@ -16,9 +16,11 @@ from starlette.middleware import Middleware
 
 from fabric import __version__
 from fabric.api import errors
+from fabric.api.cors import CrossOrigin
 from fabric.api.middleware import BodyLimit, RequestContext
 from fabric.api.rate_limit import RateLimiter
 from fabric.api.routes import (
+    account,
     auth,
     files,
     health,
@@ -30,7 +32,11 @@ from fabric.api.routes import (
     payouts,
     providers,
     quotes,
+    recovery,
     repeats,
+    second_factor,
+    sessions,
+    social,
     statements,
     top_ups,
     wallet,
@@ -38,6 +44,7 @@ from fabric.api.routes import (
 )
 from fabric.api.schemas.common import Problem
 from fabric.billing import modes
+from fabric.core.addresses import networks
 from fabric.core.errors import DatabaseUnavailable, WrongMoney
 from fabric.core.telemetry import configure_logging, logger
 from fabric.events.stream import EventHub
@@ -52,7 +59,8 @@ DESCRIPTION = (
 )
 REAL, NOT_REAL = "Money here is real.", "Money here is not real: `livemode` is false (play money, or Stripe's test money)."
 ROUTERS = (
-    auth.router, files.router, models.router, quotes.router, repeats.router, jobs.router, wallet.router, top_ups.router,
+    auth.router, account.router, sessions.router, recovery.router, recovery.pages, second_factor.router, social.router,
+    files.router, models.router, quotes.router, repeats.router, jobs.router, wallet.router, top_ups.router,
     top_ups.page, payouts.router, webhooks.router,
     statements.router, providers.router, marketplace.router,  # statements before providers, whose paths have any word there
     operator.router, health.router, join.router,
@@ -71,6 +79,7 @@ def create_app(build_services: Callable[[], Services], routes: Sequence[APIRoute
         hub.start()
         app.state.services, app.state.events = services, hub
         app.description = f"{DESCRIPTION} {REAL if services.payments.livemode else NOT_REAL}"
+        app.state.trusted_proxies = networks(services.settings.trusted_proxies)
         app.state.limiter = RateLimiter(services.settings.limits.requests_per_minute)
         try:
             yield
@@ -83,7 +92,7 @@ def create_app(build_services: Callable[[], Services], routes: Sequence[APIRoute
         description=DESCRIPTION,
         version=__version__,
         lifespan=lifespan,
-        middleware=[Middleware(RequestContext), Middleware(BodyLimit)],
+        middleware=[Middleware(RequestContext), Middleware(CrossOrigin), Middleware(BodyLimit)],
         responses={"default": {"model": Problem, "description": "A problem; its `code` says which."}},
         generate_unique_id_function=_operation_id,
         redoc_url=None,

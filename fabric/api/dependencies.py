@@ -12,6 +12,7 @@
     MachineCredential  the bearer token of a machine (`fpc_…`), unchecked; the routes of providers check it
     WheelDep           the wheel of this fabric, which new machines install; None where it runs uninstalled
     AnonymousDep       for routes without a credential: counts against the limit of the address
+    OriginDep          from where the request comes, for sessions and the audit log: `origin.of(principal)`
 
 Do not commit in a dependency with `yield`: it would end after the answer is on its way.
 """
@@ -23,10 +24,12 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from fabric.api.rate_limit import RateLimiter
+from fabric.core.addresses import caller_address
 from fabric.core.errors import Forbidden, Unauthenticated, Unavailable
 from fabric.events.stream import EventHub
 from fabric.identity.access import Principal
 from fabric.identity.authenticate import authenticate
+from fabric.identity.origin import Origin, device_of, network_of
 from fabric.providers import distribution
 from fabric.wiring import Services
 
@@ -56,6 +59,18 @@ def get_request_id(request: Request) -> str:
     return cast(str, request.scope["state"]["request_id"])
 
 
+def get_address(request: Request) -> str | None:
+    """The caller's address: of the connection, or what a trusted proxy names (see core.addresses)."""
+    peer = request.client.host if request.client else None
+    return caller_address(peer, request.headers.getlist("X-Forwarded-For"), request.app.state.trusted_proxies)
+
+
+def get_origin(request: Request) -> Origin:
+    """From where this request comes."""
+    return Origin(get_address(request), device_of(request.headers.get("User-Agent")), get_request_id(request))
+
+
+OriginDep = Annotated[Origin, Depends(get_origin)]
 ServicesDep = Annotated[Services, Depends(get_services)]
 EventsDep = Annotated[EventHub, Depends(get_events)]
 LimiterDep = Annotated[RateLimiter, Depends(get_limiter)]
@@ -76,11 +91,15 @@ async def get_principal(
         Forbidden: a scope is missing.
         RateLimited: too many requests.
     """
+    # Counted before the credential is looked at, so that guessing one is limited too.
+    limits = services.settings.limits
+    limiter.take(f"address:{network_of(get_address(request) or '')}", per_minute=limits.address_requests_per_minute)
     if credential is None:
         raise Unauthenticated("Send a credential: `Authorization: Bearer …`.")
     principal = await authenticate(services.database, services.settings.auth, credential.credentials)
     request.scope["state"]["user_id"] = str(principal.user_id)
-    limiter.take(principal.user_id.hex)
+    own = principal.requests_per_minute or limits.requests_per_minute
+    limiter.take(f"credential:{principal.credential_id}", per_minute=min(own, limits.requests_per_minute))
     principal.require(*scopes.scopes)
     return principal
 
@@ -96,18 +115,28 @@ async def get_machine_credential(credential: Annotated[HTTPAuthorizationCredenti
     return credential.credentials
 
 
-async def count_anonymous(request: Request, limiter: LimiterDep) -> None:
+async def count_anonymous(request: Request, limiter: LimiterDep, services: ServicesDep) -> None:
     """Count a request that shows no credential against its address.
 
     Raises:
         RateLimited: too many.
     """
-    limiter.take(f"address:{request.client.host if request.client else ''}")
+    allowed = services.settings.limits.anonymous_requests_per_minute
+    limiter.take(f"anonymous:{network_of(get_address(request) or '')}", per_minute=allowed)
 
 
 def caller(*scopes: str) -> Any:
     """The dependency behind the annotated callers below, for other sets of scopes."""
     return Security(get_principal, scopes=list(scopes))
+
+
+async def get_account_operator(principal: Annotated[Principal, caller("account")]) -> Principal:
+    """An operator of this fabric, who may act on people's accounts.
+
+    Raises:
+        Forbidden: it is anybody else.
+    """
+    return await get_operator(principal)
 
 
 async def get_operator(principal: Annotated[Principal, caller("providers")]) -> Principal:
@@ -141,4 +170,5 @@ ProvidersCaller = Annotated[Principal, caller("providers")]
 MachineCredential = Annotated[str, Depends(get_machine_credential)]
 WheelDep = Annotated[distribution.Wheel | None, Depends(get_wheel)]
 OperatorCaller = Annotated[Principal, Depends(get_operator)]
+AccountOperator = Annotated[Principal, Depends(get_account_operator)]
 AnonymousDep = Annotated[None, Depends(count_anonymous)]

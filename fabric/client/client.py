@@ -1,9 +1,10 @@
-"""Client: credentials, then .jobs, .models, .files, .wallet, .providers, .prices."""
+"""Client: credentials, then .jobs, .models, .files, .wallet, .providers, .prices, .account, .keys."""
 
 import os
 from pathlib import Path
 from typing import Any
 
+from fabric.client.account import Account, Keys
 from fabric.client.files import Files
 from fabric.client.inputs import Input, job_inputs
 from fabric.client.jobs import Job, Jobs
@@ -52,7 +53,9 @@ class Client:
         trust = Trust(ca_file=ca_file, fingerprint=fingerprint, allow_plaintext=allow_plaintext)
         key = api_key or os.environ.get("FABRIC_API_KEY")
         self._transport = Transport(url or os.environ.get("FABRIC_URL") or DEFAULT_URL, key, timeout_s=timeout_s, trust=trust)
+        self.account = Account(self._transport)
         self.files = Files(self._transport)
+        self.keys = Keys(self._transport)
         self.jobs = Jobs(self._transport)
         self.models = Models(self._transport)
         self.prices = Prices(self._transport)

@@ -127,6 +127,12 @@ class CredentialExpired(Unauthenticated):
     code = "credential_expired"
 
 
+class SecondFactorNeeded(Unauthenticated):
+    """The account asks for a second factor; give code= too."""
+
+    code = "second_factor_needed"
+
+
 class InsufficientFunds(ApiError):
     """Not enough credit; top up or lower the budget."""
 

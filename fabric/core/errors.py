@@ -10,7 +10,8 @@
     │   └── IdempotencyMismatch     idempotency_mismatch
     ├── Malformed 400               malformed
     ├── Unauthenticated 401         unauthenticated
-    │   └── CredentialExpired       credential_expired
+    │   ├── CredentialExpired       credential_expired
+    │   └── SecondFactorNeeded      second_factor_needed
     ├── InsufficientFunds 402       insufficient_funds
     ├── Forbidden 403               forbidden
     │   ├── WalletFrozen            wallet_frozen
@@ -112,6 +113,12 @@ class CredentialExpired(Unauthenticated):
     """This credential has expired."""
 
     code = "credential_expired"
+
+
+class SecondFactorNeeded(Unauthenticated):
+    """This account asks for a second factor; send a `code` of the authenticator app, or a recovery code."""
+
+    code = "second_factor_needed"
 
 
 class InsufficientFunds(FabricError):

@@ -76,6 +76,30 @@ class ApiKeyId(Id):
     prefix = "key"
 
 
+class SessionId(Id):
+    """One log-in of a person."""
+
+    prefix = "ses"
+
+
+class IdentityId(Id):
+    """Somebody as an identity provider knows them."""
+
+    prefix = "idt"
+
+
+class AuditId(Id):
+    """One line of the audit log."""
+
+    prefix = "aud"
+
+
+class MailId(Id):
+    """One mail."""
+
+    prefix = "mail"
+
+
 class FileId(Id):
     """An uploaded file."""
 

@@ -8,9 +8,9 @@ secret travels through Ray or a command line. A group's field `database.app_url`
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fabric.core.errors import Invalid
@@ -59,6 +59,54 @@ class AuthSettings(_Group):
     """An access token is good for so long."""
     refresh_token_s: int = 30 * 86_400
     """A refresh token is good for so long."""
+    totp_key: SecretStr | None = None
+    """Encrypts the secrets of second factors in the database. `fabric up` makes one; empty: derived from the JWT key."""
+    public_url: str = "http://127.0.0.1:8700"
+    """This endpoint as people's browsers reach it, for links in mails and social log-in. `fabric up` sets it."""
+
+
+class MailSettings(_Group):
+    """Mails to users."""
+
+    host: str | None = None
+    """The SMTP server. Empty: mails are written to $FABRIC_HOME/mail as .eml files."""
+    port: int = 587
+    """Its port."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """`starttls`, `tls` from the first byte, or `none` where the network is trusted."""
+    user: str | None = None
+    """Logs in there as; empty: does not log in."""
+    password: SecretStr | None = None
+    """Its password."""
+    sender: str = "Fabric <fabric@localhost>"
+    """From whom mails are."""
+    timeout_s: float = 20.0
+    """The server must answer within so long."""
+    ca_file: str | None = None
+    """Certificates (PEM) to accept instead of the usual authorities."""
+
+
+class IdentityProviderSettings(_Group):
+    """One identity provider that speaks OpenID Connect."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+    """Names it in addresses and in the list of log-ins."""
+    issuer: str
+    """Its issuer URL; https, or http on this machine."""
+    client_id: str
+    """What it calls this fabric."""
+    client_secret: SecretStr
+    """What this fabric shows it."""
+
+
+class OidcSettings(_Group):
+    """Log-in through identity providers (OpenID Connect)."""
+
+    providers: tuple[IdentityProviderSettings, ...] = ()
+    """JSON: `[{"name": …, "issuer": "https://…", "client_id": …, "client_secret": …}]`. Empty: none. Each must know the redirect
+    URI `<FABRIC_AUTH_PUBLIC_URL>/api/v1/auth/social/<name>/callback`."""
+    timeout_s: float = 10.0
+    """A provider must answer within so long."""
 
 
 class LimitSettings(_Group):
@@ -97,7 +145,11 @@ class LimitSettings(_Group):
     providers_max: int = 1000
     """Machines of one user."""
     requests_per_minute: int = 6000
-    """Requests of one principal; more get 429."""
+    """Requests with one credential (an API key may have a lower limit of its own); more get 429."""
+    address_requests_per_minute: int = 60_000
+    """Requests from one address (IPv6: one /64), whoever sends them."""
+    anonymous_requests_per_minute: int = 600
+    """Requests without a credential from one address: log-ins, sign-ups, enrolments."""
     watchers_max: int = 1000
     """Open event streams and waiting calls of one gateway; more get 503."""
 
@@ -204,13 +256,24 @@ class Settings(BaseSettings):
     """Its port; 0 takes 8700 or the next free one."""
     log_level: str = "info"
     """debug, info, warning or error."""
+    cors_origins: str = ""
+    """Origins, separated by commas, whose pages may call this endpoint from a browser; `*`: any. Empty: none but its own."""
+    trusted_proxies: str = ""
+    """Addresses or networks, separated by commas, of your own proxies before this fabric: their X-Forwarded-For is believed."""
     database: DatabaseSettings = DatabaseSettings()
     storage: StorageSettings = StorageSettings()
     auth: AuthSettings = AuthSettings()
+    mail: MailSettings = MailSettings()
+    oidc: OidcSettings = OidcSettings()
     limits: LimitSettings = LimitSettings()
     dispatch: DispatchSettings = DispatchSettings()
     billing: BillingSettings = BillingSettings()
     ray: RaySettings = RaySettings()
+
+    @cached_property
+    def mail_path(self) -> Path:
+        """Where mails lie when there is no SMTP server."""
+        return self.home / "mail"
 
     @cached_property
     def objects_path(self) -> Path:

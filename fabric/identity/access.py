@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fabric.core.errors import Forbidden, Invalid
-from fabric.core.ids import ApiKeyId, UserId
+from fabric.core.ids import ApiKeyId, SessionId, UserId
 
 Role = Literal["user", "operator"]
 
@@ -28,6 +28,13 @@ class Principal:
     role: Role
     scopes: frozenset[str]
     api_key_id: ApiKeyId | None = None  # None: a person's own access token
+    session_id: SessionId | None = None  # of the access token; None: an API key
+    requests_per_minute: int | None = None  # the key's own limit
+
+    @property
+    def credential_id(self) -> str:
+        """Names the credential, for counting."""
+        return (self.api_key_id or self.session_id or self.user_id).hex
 
     def may(self, scope: str) -> bool:
         """Whether the credential reaches `scope`."""

@@ -12,8 +12,9 @@ import zlib
 from fabric.core.errors import Conflict, CredentialExpired, Invalid, NotFound, Unauthenticated
 from fabric.core.ids import ApiKeyId, UserId
 from fabric.db.engine import Database, Transaction
-from fabric.identity import store
+from fabric.identity import audit, store
 from fabric.identity.access import Principal
+from fabric.identity.origin import Origin
 from fabric.identity.store import ApiKey, KeyBearer
 
 PREFIX = "fab_"
@@ -50,8 +51,9 @@ def is_well_formed(key: str) -> bool:
 
 
 async def create(
-    tx: Transaction, user_id: UserId, *, label: str, scopes: list[str], expires_s: int | None = None, live_max: int = 50
-) -> tuple[ApiKey, str]:
+    tx: Transaction, user_id: UserId, *, label: str, scopes: list[str], expires_s: int | None = None, live_max: int = 50,
+    requests_per_minute: int | None = None, origin: Origin | None = None,
+) -> tuple[ApiKey, str]:  # fmt: skip
     """Make a key; the second value is the key itself, shown this once.
 
     Args:
@@ -61,6 +63,8 @@ async def create(
         scopes: What it reaches; `access.checked_scopes` says what one caller may grant.
         expires_s: From now on; None: never.
         live_max: Keys that one user may have.
+        requests_per_minute: A limit of its own, below the fabric's.
+        origin: Who makes it.
 
     Raises:
         Invalid: label or expiry out of range.
@@ -74,11 +78,16 @@ async def create(
     if await store.count_live_api_keys(tx, user_id) >= live_max:
         raise Conflict(f"You have {live_max} API keys; delete one first.")
     key = mint()
-    values = {"id": ApiKeyId.new(), "label": label, "hint": key[:HINT_CHARACTERS], "key_hash": key_hash(key), "scopes": scopes}
-    return await store.insert_api_key(tx, user_id, values, expires_s), key
+    values = {
+        "id": ApiKeyId.new(), "label": label, "hint": key[:HINT_CHARACTERS], "key_hash": key_hash(key), "scopes": scopes,
+        "requests_per_minute": requests_per_minute,
+    }  # fmt: skip
+    made = await store.insert_api_key(tx, user_id, values, expires_s)
+    await audit.record(tx, "api_key_created", user_id, origin or Origin(), key=str(made.id), label=label, scopes=scopes)
+    return made, key
 
 
-async def revoke(tx: Transaction, user_id: UserId, key_id: ApiKeyId) -> None:
+async def revoke(tx: Transaction, user_id: UserId, key_id: ApiKeyId, origin: Origin | None = None) -> None:
     """Make a key worthless from this commit on.
 
     Raises:
@@ -86,6 +95,7 @@ async def revoke(tx: Transaction, user_id: UserId, key_id: ApiKeyId) -> None:
     """
     if not await store.revoke_api_key(tx, user_id, key_id):
         raise NotFound(f"There is no API key {key_id} of yours.")
+    await audit.record(tx, "api_key_deleted", user_id, origin or Origin(), key=str(key_id))
 
 
 async def principal_of_api_key(database: Database, key: str) -> Principal:
@@ -116,4 +126,4 @@ def key_hash(key: str) -> bytes:
 
 def _principal(bearer: KeyBearer) -> Principal:
     role = "operator" if bearer.role == "operator" else "user"
-    return Principal(bearer.user_id, role, frozenset(bearer.scopes), bearer.key_id)  # type: ignore[arg-type]
+    return Principal(bearer.user_id, role, frozenset(bearer.scopes), bearer.key_id, None, bearer.requests_per_minute)  # type: ignore[arg-type]

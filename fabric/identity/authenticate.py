@@ -16,4 +16,4 @@ async def authenticate(database: Database, settings: AuthSettings, credential: s
     """
     if credential.startswith(PREFIX):
         return await principal_of_api_key(database, credential)
-    return principal_of_access_token(settings, credential)
+    return await principal_of_access_token(database, settings, credential)

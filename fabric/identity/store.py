@@ -1,4 +1,4 @@
-"""SQL for users, API keys, refresh tokens and the answers kept for idempotency keys."""
+"""SQL for users, API keys and the answers kept for idempotency keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fabric.core.ids import ApiKeyId, UserId
 from fabric.db.engine import Reader, Transaction
-from fabric.db.tables.identity import api_keys, idempotency_keys, refresh_tokens, users
+from fabric.db.tables.identity import api_keys, idempotency_keys, users
 
 LAST_USED_PRECISION_S = 60
 
@@ -24,8 +24,10 @@ class User:
     id: UserId
     email: str
     role: str
-    password_hash: str
+    password_hash: str | None  # None: logs in through an identity provider only
     created_at: datetime
+    is_email_verified: bool = False
+    has_second_factor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class ApiKey:
     revoked_at: datetime | None
     last_used_at: datetime | None
     created_at: datetime
+    requests_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +55,7 @@ class KeyBearer:
     scopes: list[str]
     expired: bool
     use_is_old_news: bool  # last_used_at is recent enough
-
-
-@dataclass(frozen=True, slots=True)
-class RefreshRow:
-    """A refresh token that was shown, locked."""
-
-    user_id: UserId
-    role: str
-    family: UUID
-    expired: bool
-    used: bool
-    revoked: bool
+    requests_per_minute: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +68,14 @@ class Answer:
     media_type: str | None
 
 
-async def insert_user(tx: Transaction, user_id: UserId, email: str, password_hash: str, role: str) -> User | None:
+async def insert_user(
+    tx: Transaction, user_id: UserId, email: str, password_hash: str | None, role: str, *, is_verified: bool = False
+) -> User | None:
     """Write a user; None when the e-mail address is taken."""
+    verified_at = func.now() if is_verified else None
     statement = (
         postgres_insert(users)
-        .values(id=user_id, email=email, password_hash=password_hash, role=role)
+        .values(id=user_id, email=email, password_hash=password_hash, role=role, email_verified_at=verified_at)
         .on_conflict_do_nothing()
         .returning(users)
     )
@@ -94,8 +89,39 @@ async def user_by_email(reader: Reader, email: str) -> User | None:
 
 
 async def user_by_id(reader: Reader, user_id: UserId) -> User | None:
-    """One user."""
-    return _user((await reader.execute(select(users).where(users.c.id == user_id))).mappings().one_or_none())
+    """One user who is not deleted."""
+    alive = (users.c.id == user_id) & users.c.deleted_at.is_(None)
+    return _user((await reader.execute(select(users).where(alive))).mappings().one_or_none())
+
+
+async def select_users(reader: Reader, email: str | None, before: UUID | None, limit: int) -> list[User]:
+    """Users who are not deleted, newest first, older than `before`; with an address, the one who has it."""
+    statement = select(users).where(users.c.deleted_at.is_(None))
+    if email is not None:
+        statement = statement.where(func.lower(users.c.email) == email.lower())
+    if before is not None:
+        statement = statement.where(users.c.id < before)
+    rows = (await reader.execute(statement.order_by(users.c.id.desc()).limit(limit))).mappings()
+    return [user for row in rows if (user := _user(row)) is not None]
+
+
+async def set_role(tx: Transaction, user_id: UserId, role: str) -> bool:
+    """Make a user an operator or an operator a user; False when there is no such user, or no other operator would be left.
+
+    Operators are locked, so that two who demote one another do not both succeed.
+    """
+    operators = select(users.c.id).where(users.c.role == "operator", users.c.deleted_at.is_(None)).order_by(users.c.id)
+    found = {row.id for row in await tx.execute(operators.with_for_update())}
+    if role != "operator" and found == {user_id}:
+        return False
+    alive = (users.c.id == user_id) & users.c.deleted_at.is_(None)
+    return bool((await tx.execute(update(users).where(alive).values(role=role))).rowcount)
+
+
+async def verify_email(tx: Transaction, user_id: UserId, email: str) -> bool:
+    """Note that this address, if it is still the user's, is really theirs."""
+    own = (users.c.id == user_id) & (func.lower(users.c.email) == email.lower())
+    return bool((await tx.execute(update(users).where(own).values(email_verified_at=func.now()))).rowcount)
 
 
 async def update_user(tx: Transaction, user_id: UserId, changes: dict[str, Any]) -> bool:
@@ -155,52 +181,26 @@ async def bearer_of(reader: Reader, key_hash: bytes) -> KeyBearer | None:
     """Whose key this is; None when nobody's, or revoked."""
     statement = text("""
         SELECT k.id, k.user_id, u.role, k.scopes, coalesce(k.expires_at <= now(), false) AS expired,
-               coalesce(k.last_used_at > now() - make_interval(secs => :precision_s), false) AS use_is_old_news
-        FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.key_hash = :key_hash AND k.revoked_at IS NULL""")
+               coalesce(k.last_used_at > now() - make_interval(secs => :precision_s), false) AS use_is_old_news, k.requests_per_minute
+        FROM api_keys k JOIN users u ON u.id = k.user_id
+        WHERE k.key_hash = :key_hash AND k.revoked_at IS NULL AND u.deleted_at IS NULL""")
     row = (await reader.execute(statement, {"key_hash": key_hash, "precision_s": LAST_USED_PRECISION_S})).one_or_none()
     if row is None:
         return None
-    return KeyBearer(ApiKeyId.of(row.id), UserId.of(row.user_id), row.role, row.scopes, row.expired, row.use_is_old_news)
+    return KeyBearer(
+        ApiKeyId.of(row.id),
+        UserId.of(row.user_id),
+        row.role,
+        row.scopes,
+        row.expired,
+        row.use_is_old_news,
+        row.requests_per_minute,
+    )
 
 
 async def note_key_use(tx: Transaction, key_id: ApiKeyId) -> None:
     """Remember that a key was used now."""
     await tx.execute(update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=func.now()))
-
-
-async def insert_refresh_token(
-    tx: Transaction, token_id: UUID, user_id: UserId, *, family: UUID, token_hash: bytes, expires_s: int
-) -> None:
-    """Write a refresh token that is good for `expires_s` on the database's clock."""
-    expires_at = func.now() + text("make_interval(secs => :expires_s)").bindparams(expires_s=expires_s)
-    row = {"id": token_id, "user_id": user_id, "family": family, "token_hash": token_hash, "expires_at": expires_at}
-    await tx.execute(insert(refresh_tokens).values(row))
-
-
-async def lock_refresh_token(tx: Transaction, token_hash: bytes) -> RefreshRow | None:
-    """The row of a shown token; a second request with the same token waits until the first has ended."""
-    statement = text("""
-        SELECT t.user_id, u.role, t.family, t.expires_at <= now() AS expired, t.used_at IS NOT NULL AS used,
-               t.revoked_at IS NOT NULL AS revoked
-        FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = :token_hash FOR UPDATE OF t""")
-    row = (await tx.execute(statement, {"token_hash": token_hash})).one_or_none()
-    return None if row is None else RefreshRow(UserId.of(row.user_id), row.role, row.family, row.expired, row.used, row.revoked)
-
-
-async def mark_refresh_token_used(tx: Transaction, token_hash: bytes) -> None:
-    """From now on showing this token again is a sign of theft."""
-    await tx.execute(update(refresh_tokens).where(refresh_tokens.c.token_hash == token_hash).values(used_at=func.now()))
-
-
-async def revoke_refresh_tokens(tx: Transaction, *, family: UUID | None = None, user_id: UserId | None = None) -> None:
-    """Make worthless all tokens of one log-in, or of one user."""
-    statement = update(refresh_tokens).where(refresh_tokens.c.revoked_at.is_(None)).values(revoked_at=func.now())
-    if family is not None:
-        statement = statement.where(refresh_tokens.c.family == family)
-    if user_id is not None:
-        statement = statement.where(refresh_tokens.c.user_id == user_id)
-    assert family is not None or user_id is not None, "of whom?"
-    await tx.execute(statement)
 
 
 async def try_lock_idempotency_key(tx: Transaction, user_id: UserId, key: str) -> bool:
@@ -231,18 +231,24 @@ async def delete_old_answers(tx: Transaction, older_than_s: int) -> int:
     return int((await tx.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < limit))).rowcount)
 
 
-async def delete_old_refresh_tokens(tx: Transaction, expired_for_s: int) -> int:
-    """Forget refresh tokens long after they expired; returns how many."""
-    limit = func.now() - text("make_interval(secs => :expired_for_s)").bindparams(expired_for_s=expired_for_s)
-    return int((await tx.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < limit))).rowcount)
-
-
 def _user(row: Any) -> User | None:
     if row is None:
         return None
-    return User(UserId.of(row["id"]), row["email"], row["role"], row["password_hash"], row["created_at"])
+    return User(
+        UserId.of(row["id"]), row["email"], row["role"], row["password_hash"], row["created_at"],
+        row["email_verified_at"] is not None, row["totp_confirmed_at"] is not None,
+    )  # fmt: skip
 
 
 def _api_key(row: Any) -> ApiKey:
-    fields: Sequence[str] = ("label", "hint", "scopes", "expires_at", "revoked_at", "last_used_at", "created_at")
+    fields: Sequence[str] = (
+        "label",
+        "hint",
+        "scopes",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+        "created_at",
+        "requests_per_minute",
+    )
     return ApiKey(ApiKeyId.of(row["id"]), **{name: row[name] for name in fields})

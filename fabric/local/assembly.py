@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fabric.core.addresses import networks
 from fabric.core.settings import Settings
 from fabric.gate.config import GateConfig, proxy_environment
 from fabric.local.addresses import Addresses, host_and_port, is_loopback
@@ -140,6 +141,8 @@ class Assembly:
             "FABRIC_AUTH_JWT_KEY": str(self.home.secret("jwt.key")),
             "FABRIC_STORAGE_SIGNING_KEY": str(self.home.secret("storage-signing.key")),
             "FABRIC_RAY_TOKEN": str(self.home.secret("ray.token")),
+            "FABRIC_AUTH_TOTP_KEY": str(self.home.secret("totp.key")),
+            "FABRIC_AUTH_PUBLIC_URL": self.url,
         }
         if self.settings.storage.url == "disk":
             variables["FABRIC_STORAGE_PUBLIC_URL"] = self.objects_url
@@ -183,6 +186,7 @@ class Assembly:
             objects_port=self.ports.objects if self.settings.storage.url == "disk" else None,
             folder=self.temp_dir / "f", is_tls=self.tls is not None, is_strict=self.tls is not None and self.tls.is_strict,
             threads=threads(), connections_max=connections_max(),
+            trusted_proxies=tuple(str(network) for network in networks(self.settings.trusted_proxies)),
         )  # fmt: skip
         environment = scrubbed_environment({RUN_VARIABLE: self.run_id})
         return FrontPart(config, self.tls, log=self._log("front"), environment=environment)

@@ -46,6 +46,8 @@ class FrontConfig:
     """Whether browsers are told to insist on TLS."""
     threads: int
     connections_max: int
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of the operator's own proxies before this one: whom they name is passed on, for the API to believe."""
 
     @property
     def certificate_file(self) -> Path:
@@ -141,10 +143,21 @@ def _encrypted(config: FrontConfig) -> list[str]:
 def _rules(config: FrontConfig) -> list[str]:
     # Serve's own pages, and figures about the whole fabric, tell strangers what is none of their business.
     nothing = problem(404, "Not Found", "There is no such resource.", "not_found")
-    lines = [NO_DELAY, "    http-request del-header x-forwarded- -m beg"]
+    lines = [NO_DELAY]
+    if config.trusted_proxies:
+        lines += [
+            f"    acl from_proxy src {' '.join(config.trusted_proxies)}",
+            "    http-request set-var(txn.named) req.fhdr(x-forwarded-for) if from_proxy",
+        ]
+    lines += ["    http-request del-header x-forwarded- -m beg"]
     lines += [f"    http-request del-header {name}" for name in CLAIMS]
     lines += [
         "    http-request set-header x-forwarded-for %[src]",
+        *(
+            ["    http-request set-header x-forwarded-for %[var(txn.named)],%[src] if { var(txn.named) -m found }"]
+            if config.trusted_proxies
+            else []
+        ),
         f"    http-request set-header x-forwarded-proto {'https' if config.is_tls else 'http'}",
         f"    http-request return {nothing} if {{ path,url_dec -m beg /-/ }}",
         f"    http-request return {nothing} if {{ path,url_dec -m beg /metrics }} !{{ src 127.0.0.0/8 ::1 }}",

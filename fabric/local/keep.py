@@ -81,6 +81,14 @@ def trust_advice(fabric: LocalFabric) -> str:
                {tls.public_file} (FABRIC_CA_FILE, --ca-file, Client(url, ca_file=…))"""
 
 
+def mail_advice(fabric: LocalFabric) -> str:
+    """Where mails to users go."""
+    settings = fabric.assembly.settings
+    if settings.mail.host is None:
+        return f"{settings.mail_path}   (.eml files: FABRIC_MAIL_HOST names no SMTP server)"
+    return f"sent through {settings.mail.host}:{settings.mail.port}"
+
+
 def welcome(fabric: LocalFabric) -> str:
     """What people need to know of a running fabric."""
     trust = trust_advice(fabric)
@@ -90,6 +98,7 @@ def welcome(fabric: LocalFabric) -> str:
                export FABRIC_URL={fabric.url} FABRIC_API_KEY={fabric.api_key}{trust}
   data         {fabric.home.path}
   logs         {fabric.home.logs}   (Ray's while it runs: {fabric.assembly.temp_dir}/r/session_latest/logs)
+  mails        {mail_advice(fabric)}
   join         {fabric.join_command}
                lets one more machine join; on this machine add --home with a folder of its own
 

@@ -1,16 +1,22 @@
-"""/api/v1/operator: what only an operator of this fabric may do: ban machines, decide on prices."""
+"""/api/v1/operator: what only an operator of this fabric may do: ban machines, decide on prices, look after accounts."""
+
+from typing import Annotated
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from fabric.api.dependencies import OperatorCaller, ServicesDep
+from fabric.api.dependencies import AccountOperator, OperatorCaller, OriginDep, ServicesDep
 from fabric.api.pagination import PageDep, page_of
+from fabric.api.schemas.accounts import AuditLineOut, RoleIn, SessionsEnded, UserOut
 from fabric.api.schemas.common import Page
 from fabric.api.schemas.marketplace import PricesOut
 from fabric.api.schemas.operator import BanIn, DecidedPricesOut, PriceChangeIn, PriceChangeOut
-from fabric.core.ids import ProviderId
+from fabric.core.errors import NotFound
+from fabric.core.ids import ProviderId, UserId
 from fabric.db.engine import Reader
+from fabric.identity import audit, refresh, users
+from fabric.identity import store as user_store
 from fabric.marketplace import prices
 from fabric.marketplace.device_table import DeviceTable
 from fabric.providers import presence
@@ -23,11 +29,14 @@ log = structlog.get_logger(__name__)
 
 
 @router.post("/providers/{provider_id}/ban", status_code=204)
-async def ban_provider(provider_id: str, body: BanIn, principal: OperatorCaller, services: ServicesDep) -> Response:
+async def ban_provider(
+    provider_id: str, body: BanIn, principal: OperatorCaller, services: ServicesDep, origin: OriginDep
+) -> Response:
     """Cut a machine off for good: its credential is refused, the gate ends its connections and its node, all at once."""
     banned = ProviderId.parse(provider_id)
     async with services.database.transaction() as tx:
         await presence.ban(tx, banned, body.reason)
+        await audit.record(tx, "provider_banned", None, origin.of(principal), provider=provider_id, reason=body.reason)
     log.warning("provider_banned", provider_id=provider_id, operator=str(principal.user_id), reason=body.reason)
     return Response(status_code=204)
 
@@ -67,3 +76,50 @@ async def _decided(reader: Reader, services: Services) -> DecidedPricesOut:
     facts = PricesOut.facts(await prices.present(reader, services.settings.billing))
     changes = await prices.list_changes(reader, before=None, limit=CHANGES_SHOWN)
     return DecidedPricesOut(**facts, changes=[PriceChangeOut.of(change) for change in changes])
+
+
+@router.get("/users", response_model=Page[UserOut])
+async def list_users(
+    principal: AccountOperator,
+    services: ServicesDep,
+    page: PageDep,
+    email: Annotated[str | None, Query(max_length=254, description="Only who has this address.")] = None,
+) -> Page[UserOut]:
+    """Users, newest first."""
+    async with services.database.reading() as reader:
+        rows = await user_store.select_users(reader, email, page.before, page.fetch)
+    return page_of(rows, page, cursor=lambda user: user.id, render=UserOut.of)
+
+
+@router.patch("/users/{user_id}", response_model=UserOut)
+async def change_role(
+    user_id: str, body: RoleIn, principal: AccountOperator, services: ServicesDep, origin: OriginDep
+) -> UserOut:
+    """Make a user an operator, or an operator a user, from their next request on; somebody must remain."""
+    async with services.database.transaction() as tx:
+        return UserOut.of(await users.set_role(tx, UserId.parse(user_id), body.role, origin.of(principal)))
+
+
+@router.delete("/users/{user_id}/sessions", response_model=SessionsEnded)
+async def end_sessions_of(user_id: str, principal: AccountOperator, services: ServicesDep, origin: OriginDep) -> SessionsEnded:
+    """Log somebody out everywhere."""
+    wanted = UserId.parse(user_id)
+    async with services.database.transaction() as tx:
+        if await user_store.user_by_id(tx, wanted) is None:
+            raise NotFound(f"There is no user {wanted}.")
+        return SessionsEnded(ended=await refresh.end_all_sessions(tx, wanted, origin.of(principal)))
+
+
+@router.get("/audit-log", response_model=Page[AuditLineOut])
+async def list_acts(
+    principal: AccountOperator,
+    services: ServicesDep,
+    page: PageDep,
+    user_id: Annotated[str | None, Query(max_length=40, description="Only about or by this user.")] = None,
+    act: Annotated[str | None, Query(max_length=50, description="Only these, such as logged_in.")] = None,
+) -> Page[AuditLineOut]:
+    """Security-relevant acts of everybody, newest first."""
+    wanted = None if user_id is None else UserId.parse(user_id)
+    async with services.database.reading() as reader:
+        rows = await audit.lines(reader, user_id=wanted, act=act, before=page.before, limit=page.fetch)
+    return page_of(rows, page, cursor=lambda line: line.id, render=AuditLineOut.of)

@@ -16,6 +16,7 @@ from fabric.api.dependencies import (
     ProvidersCaller,
     ServicesDep,
     WheelDep,
+    get_address,
     get_principal,
 )
 from fabric.api.pagination import PageDep, page_of
@@ -196,4 +197,4 @@ async def _suggested_rates(reader: Reader, services: Services) -> enroll.RateOf:
 
 
 def _address(request: Request) -> str | None:
-    return request.client.host if request.client else None
+    return get_address(request)

@@ -90,15 +90,15 @@ async def rerun(
     return await _submit(request, principal, services, request_id, job.request, body)
 
 
-@router.put("/job-templates/{name}", response_model=JobTemplateOut)
-async def write_template(name: str, body: TemplateIn, principal: JobsCaller, services: ServicesDep) -> JobTemplateOut:
+@router.put("/job-templates/{template}", response_model=JobTemplateOut)
+async def write_template(template: str, body: TemplateIn, principal: JobsCaller, services: ServicesDep) -> JobTemplateOut:
     """Save what a job body may say under a name, with inputs or without; one of the same name is replaced."""
-    if not 1 <= len(name) <= TemplateIn.NAME_CHARACTERS_MAX:
+    if not 1 <= len(template) <= TemplateIn.NAME_CHARACTERS_MAX:
         raise Invalid(f"a template's name has 1 to {TemplateIn.NAME_CHARACTERS_MAX} characters")
     said = body.model_dump(exclude_unset=True, mode="json")
     async with services.database.transaction() as tx:
         most = services.settings.limits.job_templates_max
-        return JobTemplateOut.of(await store.write_template(tx, principal.user_id, name, said, most))
+        return JobTemplateOut.of(await store.write_template(tx, principal.user_id, template, said, most))
 
 
 @router.get("/job-templates", response_model=Page[JobTemplateOut])
@@ -106,32 +106,32 @@ async def list_templates(principal: JobsCaller, services: ServicesDep, page: Pag
     """Your templates, youngest first."""
     async with services.database.reading() as reader:
         rows = await store.list_templates(reader, principal.user_id, before=page.before, limit=page.fetch)
-    return page_of(rows, page, cursor=lambda template: template.id, render=JobTemplateOut.of)
+    return page_of(rows, page, cursor=lambda saved: saved.id, render=JobTemplateOut.of)
 
 
-@router.get("/job-templates/{name}", response_model=JobTemplateOut)
-async def show_template(name: str, principal: JobsCaller, services: ServicesDep) -> JobTemplateOut:
+@router.get("/job-templates/{template}", response_model=JobTemplateOut)
+async def show_template(template: str, principal: JobsCaller, services: ServicesDep) -> JobTemplateOut:
     """One of your templates."""
     async with services.database.reading() as reader:
-        return JobTemplateOut.of(await store.get_template(reader, principal.user_id, name))
+        return JobTemplateOut.of(await store.get_template(reader, principal.user_id, template))
 
 
-@router.delete("/job-templates/{name}", status_code=204)
-async def delete_template(name: str, principal: JobsCaller, services: ServicesDep) -> Response:
+@router.delete("/job-templates/{template}", status_code=204)
+async def delete_template(template: str, principal: JobsCaller, services: ServicesDep) -> Response:
     """Forget a template; jobs that were made from it stay as they are."""
     async with services.database.transaction() as tx:
-        await store.delete_template(tx, principal.user_id, name)
+        await store.delete_template(tx, principal.user_id, template)
     return Response(status_code=204)
 
 
-@router.post("/job-templates/{name}/jobs", status_code=201, response_model=JobOut)
+@router.post("/job-templates/{template}/jobs", status_code=201, response_model=JobOut)
 async def submit_template(
-    request: Request, name: str, body: WorkChangesIn, principal: JobsCaller, services: ServicesDep, request_id: RequestIdDep
+    request: Request, template: str, body: WorkChangesIn, principal: JobsCaller, services: ServicesDep, request_id: RequestIdDep
 ) -> Response:
     """Submit a job from a template; what the body says goes before what the template says."""
     async with services.database.reading() as reader:
-        template = await store.get_template(reader, principal.user_id, name)
-    return await _submit(request, principal, services, request_id, template.request, body)
+        saved = await store.get_template(reader, principal.user_id, template)
+    return await _submit(request, principal, services, request_id, saved.request, body)
 
 
 async def _submit(

@@ -4,7 +4,7 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from fabric.api.dependencies import RequestIdDep, ServicesDep, WalletCaller
+from fabric.api.dependencies import OriginDep, RequestIdDep, ServicesDep, WalletCaller
 from fabric.api.idempotency import idempotent, key_of, replayed
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.common import Page
@@ -26,7 +26,7 @@ from fabric.core.errors import Forbidden
 from fabric.core.ids import RequestId, UserId
 from fabric.core.money import usd_nanos
 from fabric.db.engine import Transaction
-from fabric.identity import users
+from fabric.identity import audit, users
 
 router = APIRouter(prefix="/api/v1/wallet", tags=["wallet"])
 
@@ -121,7 +121,9 @@ async def change_limits(body: LimitsIn, principal: WalletCaller, services: Servi
 
 
 @router.post("/promotions", status_code=201, response_model=PromotionOut)
-async def give_credit(request: Request, body: PromotionIn, principal: WalletCaller, services: ServicesDep) -> Response:
+async def give_credit(
+    request: Request, body: PromotionIn, principal: WalletCaller, services: ServicesDep, origin: OriginDep
+) -> Response:
     """Give somebody credit that can be spent and never leaves; for operators. Machines of yours cannot earn it."""
     if principal.role != "operator":
         raise Forbidden("Only an operator of this fabric may give credit.")
@@ -130,6 +132,7 @@ async def give_credit(request: Request, body: PromotionIn, principal: WalletCall
     async def act(tx: Transaction) -> PromotionOut:
         billing = services.settings.billing
         given = await promotions.give_credit(tx, principal.user_id, user_id, amount, body.reason, billing=billing)
+        await audit.record(tx, "credit_given", user_id, origin.of(principal), usd_nanos=amount, reason=body.reason)
         return PromotionOut.of(given, livemode=services.payouts.livemode)
 
     return await idempotent(request, principal, services, await request.body(), act, status=201)

@@ -10,6 +10,8 @@ from fabric.identity.store import ApiKey, User
 
 Password = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 Email = Annotated[str, Field(min_length=3, max_length=254)]
+Code = Annotated[str, Field(min_length=1, max_length=40)]
+"""Of an authenticator app, or a recovery code."""
 Token = Annotated[str, Field(min_length=1, max_length=512)]
 
 
@@ -26,6 +28,8 @@ class LoginIn(Body):
 
     email: Email
     password: Password
+    code: Code | None = None
+    """Of the second factor, where one is on."""
 
 
 class RefreshIn(Body):
@@ -63,22 +67,34 @@ class MeOut(Body):
     email: str
     role: Literal["user", "operator"]
     created_at: Moment
+    email_verified: bool
+    """Whether you have shown that the address is yours."""
+    pending_email: str | None = None
+    """The address that you asked for and have not confirmed."""
+    second_factor: bool
+    """Whether logging in asks for a code."""
+    has_password: bool
+    """False: you log in through an identity provider only."""
 
     @classmethod
-    def of(cls, user: User) -> "MeOut":
+    def of(cls, user: User, pending_email: str | None = None) -> "MeOut":
         """Show a user."""
         return cls(
-            id=str(user.id), email=user.email, role="operator" if user.role == "operator" else "user", created_at=user.created_at
-        )
+            id=str(user.id), email=user.email, role="operator" if user.role == "operator" else "user", created_at=user.created_at,
+            email_verified=user.is_email_verified, pending_email=pending_email, second_factor=user.has_second_factor,
+            has_password=user.password_hash is not None,
+        )  # fmt: skip
 
 
 class MeChange(Body):
     """What shall become different."""
 
-    current_password: Password
+    current_password: Password | None = None
+    """Needed where the account has one; else a log-in that is minutes old."""
     email: Email | None = None
+    """Counts once it is confirmed."""
     new_password: Password | None = None
-    """Ends all log-ins; access tokens run out by themselves."""
+    """Ends all log-ins at once."""
 
 
 class ApiKeyIn(Body):
@@ -89,6 +105,8 @@ class ApiKeyIn(Body):
     """Some of account, files, models, jobs, wallet, providers; default: all but account, as far as you have them."""
     expires_s: Annotated[int, Field(ge=1)] | None = None
     """Seconds from now; null: never."""
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """A limit for this key, below this fabric's own; null: that one."""
 
 
 class ApiKeyOut(Body):
@@ -103,13 +121,14 @@ class ApiKeyOut(Body):
     last_used_at: Moment | None
     """Precise to a minute."""
     created_at: Moment
+    requests_per_minute: int | None = None
 
     @classmethod
     def of(cls, key: ApiKey) -> "ApiKeyOut":
         """Show a key without its secret."""
         return cls(
             id=str(key.id), label=key.label, hint=key.hint, scopes=key.scopes, expires_at=key.expires_at,
-            last_used_at=key.last_used_at, created_at=key.created_at,
+            last_used_at=key.last_used_at, created_at=key.created_at, requests_per_minute=key.requests_per_minute,
         )  # fmt: skip
 
 

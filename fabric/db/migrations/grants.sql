@@ -30,3 +30,5 @@ GRANT EXECUTE ON FUNCTION ledger.refund_failed(uuid) TO {role};
 GRANT EXECUTE ON FUNCTION ledger.chargeback(uuid, text, bigint, bigint) TO {role};
 GRANT EXECUTE ON FUNCTION ledger.chargeback_won(text, bigint) TO {role};
 GRANT EXECUTE ON FUNCTION ledger.chargeback_lost(text) TO {role};
+REVOKE UPDATE, DELETE ON audit_log FROM {role};
+GRANT EXECUTE ON FUNCTION forget_in_audit_log(uuid) TO {role};

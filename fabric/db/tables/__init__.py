@@ -1,5 +1,6 @@
 """Imports every table file so that migrations see all of them."""
 
+from fabric.db.tables.audit import audit_log
 from fabric.db.tables.billing import (
     auto_top_ups,
     corrections,
@@ -18,16 +19,29 @@ from fabric.db.tables.catalog import model_versions, models
 from fabric.db.tables.events import events
 from fabric.db.tables.files import files, garbage_objects
 from fabric.db.tables.gate import gate_grants
-from fabric.db.tables.identity import api_keys, idempotency_keys, refresh_tokens, users
+from fabric.db.tables.identity import (
+    api_keys,
+    emailed_tokens,
+    idempotency_keys,
+    linked_identities,
+    recovery_codes,
+    refresh_tokens,
+    sessions,
+    social_log_ins,
+    throttles,
+    users,
+)
 from fabric.db.tables.jobs import attempts, job_templates, jobs, subtasks
+from fabric.db.tables.mail import mails
 from fabric.db.tables.marketplace import demand_factors, market_samples, price_changes
 from fabric.db.tables.metadata import metadata
 from fabric.db.tables.providers import join_tokens, providers, slots
 
 __all__ = [
-    "api_keys", "attempts", "auto_top_ups", "corrections", "demand_factors", "disputes", "events", "files", "garbage_objects",
-    "gate_grants", "idempotency_keys", "job_templates", "jobs", "join_tokens", "market_samples", "metadata", "model_versions", "models",
-    "payments", "payout_accounts", "payouts", "price_changes", "promotions", "providers", "quotes", "refresh_tokens", "refunds", "slots",
-    "stripe_calls", "stripe_events", "subtasks",
+    "api_keys", "attempts", "audit_log", "auto_top_ups", "corrections", "demand_factors", "disputes", "emailed_tokens", "events",
+    "files", "garbage_objects", "gate_grants", "idempotency_keys", "job_templates", "jobs", "join_tokens", "linked_identities", "mails",
+    "market_samples", "metadata", "model_versions", "models", "payments", "payout_accounts", "payouts", "price_changes", "promotions",
+    "providers", "quotes", "recovery_codes", "refresh_tokens", "refunds", "sessions", "slots", "social_log_ins", "stripe_calls",
+    "stripe_events", "subtasks", "throttles",
     "users", "wallets",
 ]  # fmt: skip

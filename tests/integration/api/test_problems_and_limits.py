@@ -61,7 +61,9 @@ async def mine(principal: Caller) -> None:
 
 @pytest.fixture
 async def app(settings):
-    limits = settings.limits.model_copy(update={"body_bytes_max": BODY_BYTES_MAX, "requests_per_minute": 3})
+    limits = settings.limits.model_copy(
+        update={"body_bytes_max": BODY_BYTES_MAX, "requests_per_minute": 3, "anonymous_requests_per_minute": 3}
+    )
     limited = settings.model_copy(update={"limits": limits})
     async with started(create_app(lambda: wiring.build(limited), routes=[auth.router, router])) as app:
         yield app

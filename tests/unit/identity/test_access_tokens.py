@@ -8,10 +8,9 @@ from pydantic import SecretStr
 
 from fabric.core import clock
 from fabric.core.errors import CredentialExpired, Unauthenticated
-from fabric.core.ids import UserId
+from fabric.core.ids import SessionId, UserId
 from fabric.core.settings import AuthSettings
-from fabric.identity.access import SCOPES
-from fabric.identity.tokens import issue_access_token, principal_of_access_token
+from fabric.identity.tokens import claims_of_access_token, issue_access_token
 
 KEY = "k" * 64
 SETTINGS = AuthSettings(jwt_key=SecretStr(KEY))
@@ -19,24 +18,24 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def claims(**changes):
-    whole = {"iss": "fabric", "sub": str(UserId.new()), "role": "user", "exp": int(NOON.timestamp()) + 60}
+    whole = {"iss": "fabric", "sub": str(UserId.new()), "sid": str(SessionId.new()), "exp": int(NOON.timestamp()) + 60}
     return {name: value for name, value in {**whole, **changes}.items() if value is not None}
 
 
-def test_a_token_speaks_for_its_user_with_every_scope():
-    user_id = UserId.new()
-    principal = principal_of_access_token(SETTINGS, issue_access_token(SETTINGS, user_id, "operator").text)
-    assert (principal.user_id, principal.role, principal.scopes) == (user_id, "operator", frozenset(SCOPES))
+def test_a_token_names_its_user_and_the_log_in_that_it_came_from():
+    user_id, session_id = UserId.new(), SessionId.new()
+    read = claims_of_access_token(SETTINGS, issue_access_token(SETTINGS, user_id, session_id).text)
+    assert (read.user_id, read.session_id) == (user_id, session_id)
 
 
 def test_a_token_ends_after_its_time_and_not_before():
     with clock.frozen(NOON):
-        token = issue_access_token(SETTINGS, UserId.new(), "user")
+        token = issue_access_token(SETTINGS, UserId.new(), SessionId.new())
     assert token.expires_s == 900
     with clock.frozen(NOON + timedelta(seconds=899)):
-        principal_of_access_token(SETTINGS, token.text)
+        claims_of_access_token(SETTINGS, token.text)
     with clock.frozen(NOON + timedelta(seconds=900)), pytest.raises(CredentialExpired):
-        principal_of_access_token(SETTINGS, token.text)
+        claims_of_access_token(SETTINGS, token.text)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,8 @@ def test_a_token_ends_after_its_time_and_not_before():
         jwt.encode(claims(), None, "none"),
         jwt.encode(claims(iss="somebody else"), KEY, "HS256"),
         jwt.encode(claims(exp=None), KEY, "HS256"),
-        jwt.encode(claims(role="root"), KEY, "HS256"),
+        jwt.encode(claims(sid=None), KEY, "HS256"),
+        jwt.encode(claims(sid="ses_none"), KEY, "HS256"),
         jwt.encode(claims(sub="usr_none"), KEY, "HS256"),
         "",
         "no.token.atall",
@@ -59,7 +59,8 @@ def test_a_token_ends_after_its_time_and_not_before():
         "unsigned",
         "another issuer",
         "endless",
-        "unknown role",
+        "no log-in",
+        "unknown log-in",
         "no user",
         "empty",
         "noise",
@@ -68,4 +69,4 @@ def test_a_token_ends_after_its_time_and_not_before():
 )
 def test_what_we_did_not_sign_is_refused(token):
     with clock.frozen(NOON), pytest.raises(Unauthenticated):
-        principal_of_access_token(SETTINGS, token)
+        claims_of_access_token(SETTINGS, token)

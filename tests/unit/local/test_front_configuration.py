@@ -21,7 +21,15 @@ def config(tmp_path, authority):
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"is_tls": False, "is_strict": False}, {"objects_port": None}, {"host": "0.0.0.0"}, {"host": "::1"}, {"host": "::"}],
+    [
+        {},
+        {"is_tls": False, "is_strict": False},
+        {"objects_port": None},
+        {"host": "0.0.0.0"},
+        {"host": "::1"},
+        {"host": "::"},
+        {"trusted_proxies": ("10.0.0.0/8", "fd00::/8")},
+    ],
 )
 def test_haproxy_itself_finds_nothing_to_say_about_it(config, change, tmp_path):
     file = tmp_path / "haproxy.cfg"

@@ -1,0 +1,1 @@
+"""A whole account over all parts: taking everything along, and the end."""

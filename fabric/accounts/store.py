@@ -1,0 +1,132 @@
+"""SQL over all tables for one user: what an export holds, what stands against a deletion, what a deletion erases."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from fabric.core.ids import UserId
+from fabric.db.engine import Reader, Transaction
+
+OF_LEDGER = """
+  SELECT a.id FROM ledger.accounts a WHERE a.holder_id = :user OR a.owner_id = :user
+      OR a.owner_id IN (SELECT id FROM providers WHERE owner_id = :user)
+"""
+
+SECTIONS: dict[str, str] = {
+    "profile": """SELECT id, email, role, email_verified_at, totp_confirmed_at AS second_factor_since,
+                         password_hash IS NOT NULL AS has_password, created_at FROM users WHERE id = :user""",
+    "sessions": """SELECT id, method, device, address, last_seen_at, expires_at, ended_at, end_reason, created_at
+                   FROM sessions WHERE user_id = :user ORDER BY created_at""",
+    "identities": """SELECT id, provider, issuer, subject, email, last_used_at, created_at FROM linked_identities
+                     WHERE user_id = :user ORDER BY id""",
+    "api_keys": """SELECT id, label, hint, scopes, requests_per_minute, expires_at, revoked_at, last_used_at, created_at
+                   FROM api_keys WHERE user_id = :user ORDER BY id""",
+    "join_tokens": """SELECT id, label, hint, uses, uses_max, expires_at, revoked_at, created_at FROM join_tokens
+                      WHERE owner_id = :user ORDER BY id""",
+    "files": """SELECT id, name, media_type, size, encode(sha256, 'hex') AS sha256, status, created_at, expires_at, deleted_at
+                FROM files WHERE owner_id = :user ORDER BY id""",
+    "models": """SELECT m.id, m.name, m.visibility, v.version, encode(v.sha256, 'hex') AS sha256, v.size, v.card, v.created_at,
+                        v.deleted_at FROM models m JOIN model_versions v ON v.model_id = m.id WHERE m.owner_id = :user
+                 ORDER BY m.id, v.version""",
+    "jobs": """SELECT id, status, model_version_id, request, requirements, own_machines, priority, items_total, items_done,
+                      items_failed, subtasks_total, held_nanos, captured_nanos, commission_nanos, released_nanos, error_code,
+                      error_detail, request_id, created_at, started_at, finished_at, deadline_at
+               FROM jobs WHERE owner_id = :user ORDER BY id""",
+    "machines": """SELECT id, name, status, capabilities, labels, address, agent_version, last_heartbeat_at, removed_at, created_at
+                   FROM providers WHERE owner_id = :user ORDER BY id""",
+    "ledger_entries": f"""SELECT t.id AS transaction_id, t.kind, a.name AS account, e.side, e.amount AS amount_nanos,
+                                 e.balance AS balance_nanos, t.job_id, t.metadata, t.created_at
+                          FROM ledger.entries e JOIN ledger.accounts a ON a.id = e.account_id
+                          JOIN ledger.transactions t ON t.id = e.transaction_id
+                          WHERE e.account_id IN ({OF_LEDGER}) ORDER BY t.created_at, t.id, e.line""",
+    "payments": """SELECT id, amount_nanos, refunded_nanos, status, livemode, created_at FROM payments
+                   WHERE user_id = :user ORDER BY created_at, id""",
+    "refunds": "SELECT id, payment_id, amount_nanos, status, reason, finished_at, created_at FROM refunds WHERE user_id = :user ORDER BY id",
+    "payouts": "SELECT id, amount_nanos, status, failure, finished_at, created_at FROM payouts WHERE user_id = :user ORDER BY id",
+    "audit_log": """SELECT id, act, actor_id, api_key_id, session_id, CASE WHEN actor_id IS NULL OR actor_id = :user THEN address END
+                           AS address, details, created_at FROM audit_log WHERE user_id = :user OR actor_id = :user ORDER BY id""",
+}  # fmt: skip
+"""By the name of their file. No hash of a secret is in any of them."""
+
+OPEN_THINGS = """
+  SELECT (SELECT count(*) FROM jobs WHERE owner_id = :user AND status IN ('queued', 'running')) AS "jobs are not finished",
+         (SELECT count(*) FROM payouts WHERE user_id = :user
+             AND status NOT IN ('paid', 'unreserved', 'reversed')) AS "payouts are on their way",
+         (SELECT count(*) FROM refunds WHERE user_id = :user AND status IN ('reserved', 'sent')) AS "refunds are on their way",
+         (SELECT count(*) FROM disputes WHERE user_id = :user AND status = 'open') AS "payments are disputed"
+"""
+
+# Rows that others' money or work hangs on stay, under the id alone; everything else of the person goes.
+ERASURES = (
+    """UPDATE users SET email = 'deleted-' || replace(CAST(id AS text), '-', '') || '@invalid', password_hash = NULL,
+              email_verified_at = NULL, totp_secret = NULL, totp_confirmed_at = NULL, deleted_at = now() WHERE id = :user""",
+    "UPDATE api_keys SET label = '', hint = '', revoked_at = coalesce(revoked_at, now()) WHERE user_id = :user",
+    "UPDATE join_tokens SET label = '', hint = '', revoked_at = coalesce(revoked_at, now()) WHERE owner_id = :user",
+    "DELETE FROM sessions WHERE user_id = :user",  # with their refresh tokens
+    "DELETE FROM emailed_tokens WHERE user_id = :user",
+    "DELETE FROM recovery_codes WHERE user_id = :user",
+    "DELETE FROM linked_identities WHERE user_id = :user",
+    "DELETE FROM social_log_ins WHERE user_id = :user",
+    "DELETE FROM idempotency_keys WHERE user_id = :user",
+    "DELETE FROM quotes WHERE user_id = :user",
+    "DELETE FROM auto_top_ups WHERE user_id = :user",
+    "UPDATE files SET name = '' WHERE owner_id = :user",
+    "UPDATE jobs SET request = '{}', inputs = '[]', error_detail = NULL WHERE owner_id = :user",
+    """UPDATE subtasks SET output = NULL, output_key = NULL, item_errors = NULL, error_detail = NULL
+        WHERE job_id IN (SELECT id FROM jobs WHERE owner_id = :user)""",
+    "DELETE FROM events WHERE job_id IN (SELECT id FROM jobs WHERE owner_id = :user)",
+    "UPDATE providers SET name = '', address = NULL, agent_state = '{}' WHERE owner_id = :user",
+    "UPDATE refunds SET reason = '' WHERE user_id = :user",
+)
+
+
+async def stream_section(
+    reader: Reader, name: str, user_id: UserId, *, limit: int, batch: int
+) -> AsyncIterator[Sequence[dict[str, Any]]]:
+    """The rows of one file, `batch` at a time, `limit` at most."""
+    result = await reader.stream(text(f"{SECTIONS[name]} LIMIT :limit"), {"user": user_id, "limit": limit})
+    async for rows in result.mappings().partitions(batch):
+        yield [dict(row) for row in rows]
+
+
+async def open_things(reader: Reader, user_id: UserId) -> dict[str, int]:
+    """What is still to happen with this account, in words and numbers."""
+    return {
+        str(what): int(count)
+        for what, count in (await reader.execute(text(OPEN_THINGS), {"user": user_id})).mappings().one().items()
+    }
+
+
+async def owed_nanos(reader: Reader, user_id: UserId) -> int:
+    """What this user owes after chargebacks."""
+    statement = text(
+        "SELECT coalesce(sum(debits - credits), 0) FROM ledger.accounts WHERE kind = 'receivable:*' AND owner_id = :user"
+    )
+    return int((await reader.execute(statement, {"user": user_id})).scalar_one())
+
+
+async def live_machines(reader: Reader, user_id: UserId) -> list[UUID]:
+    """Machines of this user that are not removed."""
+    statement = text("SELECT id FROM providers WHERE owner_id = :user AND removed_at IS NULL ORDER BY id")
+    return list((await reader.execute(statement, {"user": user_id})).scalars())
+
+
+async def retire_content(tx: Transaction, user_id: UserId) -> list[str]:
+    """Delete files, models and results; gives the keys of their objects, which no live row of anybody names any more."""
+    statement = text("""
+        WITH gone_files AS (UPDATE files SET deleted_at = now() WHERE owner_id = :user AND deleted_at IS NULL RETURNING object_key),
+             gone_models AS (UPDATE models SET deleted_at = now() WHERE owner_id = :user AND deleted_at IS NULL RETURNING id),
+             gone_versions AS (UPDATE model_versions SET deleted_at = now() WHERE deleted_at IS NULL
+                                 AND model_id IN (SELECT id FROM models WHERE owner_id = :user) RETURNING object_key)
+        SELECT object_key FROM gone_files UNION SELECT object_key FROM gone_versions
+        UNION SELECT output_key FROM subtasks WHERE output_key IS NOT NULL
+                 AND job_id IN (SELECT id FROM jobs WHERE owner_id = :user)""")
+    return [str(key) for key in (await tx.execute(statement, {"user": user_id})).scalars()]
+
+
+async def erase(tx: Transaction, user_id: UserId) -> None:
+    """Erase what is about the person."""
+    for statement in ERASURES:
+        await tx.execute(text(statement), {"user": user_id})

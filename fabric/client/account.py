@@ -1,0 +1,130 @@
+"""Your account: who you are, log-ins, second factor, audit log, export; and API keys."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fabric.client.transport import Transport
+
+AUTH = "/api/v1/auth"
+
+
+class Account:
+    """`client.account`. Most of it needs a credential with the scope `account`, such as an access token of `log_in`."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Speak through `transport`."""
+        self._transport = transport
+
+    def me(self) -> dict[str, Any]:
+        """Whose credential this is."""
+        return dict(self._transport.request("GET", f"{AUTH}/me"))
+
+    def log_in(self, email: str, password: str, *, code: str | None = None) -> dict[str, Any]:
+        """Tokens of a new log-in: `access_token`, `refresh_token` and how long they are good for.
+
+        Raises:
+            SecondFactorNeeded: give `code` too.
+        """
+        body = {"email": email, "password": password, "code": code}
+        return dict(self._transport.request("POST", f"{AUTH}/login", json=body))
+
+    def finish_log_in(self, ticket: str, *, code: str | None = None) -> dict[str, Any]:
+        """The same for the ticket that the browser showed after a log-in through an identity provider."""
+        return dict(self._transport.request("POST", f"{AUTH}/social/exchange", json={"ticket": ticket, "code": code}))
+
+    def change(self, current_password: str, *, email: str | None = None, new_password: str | None = None) -> dict[str, Any]:
+        """Change the password, which ends all log-ins, or ask for another address, which counts once it is confirmed."""
+        body = {"current_password": current_password, "email": email, "new_password": new_password}
+        return dict(self._transport.request("PATCH", f"{AUTH}/me", json=body))
+
+    def confirm_email(self, token: str) -> None:
+        """Confirm an address with the token that was mailed there."""
+        self._transport.send("POST", f"{AUTH}/email/confirm", json={"token": token})
+
+    def forgot_password(self, email: str) -> None:
+        """Have a mail sent with which a new password can be chosen."""
+        self._transport.send("POST", f"{AUTH}/password/forgot", json={"email": email})
+
+    def reset_password(self, token: str, new_password: str) -> None:
+        """Choose a new password with the token that was mailed."""
+        self._transport.send("POST", f"{AUTH}/password/reset", json={"token": token, "new_password": new_password})
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Your live log-ins, newest first."""
+        return list(self._transport.request("GET", f"{AUTH}/sessions", params={"limit": 200})["data"])
+
+    def end_session(self, session_id: str) -> None:
+        """End one log-in at once."""
+        self._transport.send("DELETE", f"{AUTH}/sessions/{session_id}")
+
+    def log_out_everywhere(self) -> int:
+        """End all log-ins; says how many."""
+        return int(self._transport.request("DELETE", f"{AUTH}/sessions")["ended"])
+
+    def enrol_second_factor(self, current_password: str) -> dict[str, Any]:
+        """`secret` and `otpauth_url` for an authenticator app; confirm with a code."""
+        return dict(self._transport.request("POST", f"{AUTH}/second-factor", json={"current_password": current_password}))
+
+    def confirm_second_factor(self, code: str) -> list[str]:
+        """Switch it on; gives recovery codes, shown this once."""
+        answer = self._transport.request("POST", f"{AUTH}/second-factor/confirm", json={"code": code})
+        return list(answer["recovery_codes"])
+
+    def switch_off_second_factor(self, current_password: str, code: str) -> None:
+        """Ask for no code any more; `code` is one of the app, or a recovery code."""
+        body = {"current_password": current_password, "code": code}
+        self._transport.send("POST", f"{AUTH}/second-factor/off", json=body)
+
+    def audit_log(self, *, act: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Security-relevant acts on your account and by you, newest first."""
+        params: dict[str, Any] = {"limit": limit} | ({"act": act} if act else {})
+        return list(self._transport.request("GET", f"{AUTH}/audit-log", params=params)["data"])
+
+    def export(self, path: str | Path) -> Path:
+        """Write everything that the fabric keeps about you to one zip of JSON."""
+        target = Path(path)
+        target.write_bytes(self._transport.send("GET", f"{AUTH}/me/export").content)
+        return target
+
+    def delete(self, current_password: str, *, code: str | None = None, give_up_credit: bool = False) -> None:
+        """Delete your account for good.
+
+        Raises:
+            Conflict: with what must come to its end first.
+        """
+        body = {"current_password": current_password, "code": code, "give_up_credit": give_up_credit}
+        self._transport.send("POST", f"{AUTH}/me/deletion", json=body)
+
+
+class Keys:
+    """`client.keys`: API keys. Needs the scope `account`."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Speak through `transport`."""
+        self._transport = transport
+
+    def list(self) -> list[dict[str, Any]]:
+        """Your API keys, newest first."""
+        return list(self._transport.request("GET", "/api/v1/api-keys", params={"limit": 200})["data"])
+
+    def create(
+        self,
+        label: str,
+        *,
+        scopes: Sequence[str] | None = None,
+        expires_s: int | None = None,
+        requests_per_minute: int | None = None,
+    ) -> dict[str, Any]:
+        """A new key; `key` is shown this once. Without `scopes` it reaches everything but your account."""
+        body = {
+            "label": label,
+            "scopes": list(scopes) if scopes else None,
+            "expires_s": expires_s,
+            "requests_per_minute": requests_per_minute,
+        }
+        return dict(self._transport.request("POST", "/api/v1/api-keys", json=body))
+
+    def delete(self, key_id: str) -> None:
+        """Make a key worthless at once."""
+        self._transport.send("DELETE", f"/api/v1/api-keys/{key_id}")
