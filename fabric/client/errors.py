@@ -175,6 +175,18 @@ class Conflict(ApiError):
     code = "conflict"
 
 
+class WrongMoney(Conflict):
+    """The fabric's books are of another kind of money than its settings say."""
+
+    code = "wrong_money"
+
+
+class PaymentRefused(Conflict):
+    """The payment service has refused; `detail` says why."""
+
+    code = "payment_refused"
+
+
 class NotOnboarded(Conflict):
     """The payout account is not complete; ask for the onboarding link."""
 

@@ -60,7 +60,7 @@ async def test_limits_are_shown_set_and_taken_away(api, alice):
     async def patch(**body):
         return (await api.patch(f"{WALLET}/limits", json=body, headers=alice.headers)).json()
 
-    assert (await api.get(f"{WALLET}/limits", headers=alice.headers)).json() == {"day": None, "job": None}
+    assert (await api.get(f"{WALLET}/limits", headers=alice.headers)).json() == {"day": None, "job": None, "livemode": False}
     assert (await patch(day_usd="5"))["day"]["usd"] == "5.000000000"
     both = await patch(job_usd="1.50")
     assert (both["day"]["usd"], both["job"]["usd"]) == ("5.000000000", "1.500000000")
