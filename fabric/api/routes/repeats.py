@@ -90,15 +90,13 @@ async def rerun(
     return await _submit(request, principal, services, request_id, job.request, body)
 
 
-@router.put("/job-templates/{template}", response_model=JobTemplateOut)
-async def write_template(template: str, body: TemplateIn, principal: JobsCaller, services: ServicesDep) -> JobTemplateOut:
+@router.post("/job-templates", response_model=JobTemplateOut)
+async def write_template(body: TemplateIn, principal: JobsCaller, services: ServicesDep) -> JobTemplateOut:
     """Save what a job body may say under a name, with inputs or without; one of the same name is replaced."""
-    if not 1 <= len(template) <= TemplateIn.NAME_CHARACTERS_MAX:
-        raise Invalid(f"a template's name has 1 to {TemplateIn.NAME_CHARACTERS_MAX} characters")
-    said = body.model_dump(exclude_unset=True, mode="json")
+    said = body.model_dump(exclude_unset=True, exclude={"name"}, mode="json")
     async with services.database.transaction() as tx:
         most = services.settings.limits.job_templates_max
-        return JobTemplateOut.of(await store.write_template(tx, principal.user_id, template, said, most))
+        return JobTemplateOut.of(await store.write_template(tx, principal.user_id, body.name, said, most))
 
 
 @router.get("/job-templates", response_model=Page[JobTemplateOut])

@@ -1,6 +1,6 @@
 """Bodies of /api/v1/job-templates and of jobs that are tried out, retried or run again."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -29,7 +29,8 @@ class WorkChangesIn(Body):
 class TemplateIn(WorkChangesIn):
     """What jobs from this template say, unless they say otherwise. As for a job, all of it optional."""
 
-    NAME_CHARACTERS_MAX: ClassVar[int] = 100
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$")]
+    """Letters, digits and `_.-`."""
 
 
 class JobTemplateOut(Body):

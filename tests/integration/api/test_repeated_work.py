@@ -110,9 +110,7 @@ async def test_a_job_is_run_again_with_other_inputs(desk: Desk):
 
 async def test_a_template_is_a_job_that_is_said_once(desk: Desk, api, bob):
     # Given a template without inputs
-    saved = await desk.api.put(
-        f"{TEMPLATES}/nightly", json={"model": "m", "priority": "low", "budget_usd": "0.1"}, headers=desk.alice.headers
-    )
+    saved = await desk.post({"name": "nightly", "model": "m", "priority": "low", "budget_usd": "0.1"}, TEMPLATES)
     assert saved.status_code == 200, saved.text
     # Then jobs are made from it, with what else they say
     answer = await desk.post({"inputs": BODY["inputs"], "budget_usd": "0.2"}, f"{TEMPLATES}/nightly/jobs")
@@ -123,7 +121,7 @@ async def test_a_template_is_a_job_that_is_said_once(desk: Desk, api, bob):
     assert (missing.status_code, missing.json()["errors"][0]["loc"]) == (422, ["inputs"])
     # It is its owner's alone, is replaced by its name, listed and deleted
     assert (await api.get(f"{TEMPLATES}/nightly", headers=bob.headers)).status_code == 404
-    await desk.api.put(f"{TEMPLATES}/nightly", json={"model": "other"}, headers=desk.alice.headers)
+    await desk.post({"name": "nightly", "model": "other"}, TEMPLATES)
     (listed,) = (await desk.get(TEMPLATES)).json()["data"]
     assert (listed["id"], listed["request"]) == (saved.json()["id"], {"model": "other"})
     assert (await desk.api.delete(f"{TEMPLATES}/nightly", headers=desk.alice.headers)).status_code == 204
@@ -132,9 +130,7 @@ async def test_a_template_is_a_job_that_is_said_once(desk: Desk, api, bob):
 
 async def test_the_number_of_templates_is_limited(desk: Desk, settings):
     settings.limits.__dict__["job_templates_max"] = 2
-    answers = [
-        await desk.api.put(f"{TEMPLATES}/t{number}", json={"model": "m"}, headers=desk.alice.headers) for number in range(3)
-    ]
+    answers = [await desk.post({"name": f"t{number}", "model": "m"}, TEMPLATES) for number in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 409]
     assert len((await desk.get(TEMPLATES)).json()["data"]) == 2
 
