@@ -20,6 +20,7 @@ from fabric.api.middleware import BodyLimit, RequestContext
 from fabric.api.rate_limit import RateLimiter
 from fabric.api.routes import (
     auth,
+    console,
     files,
     health,
     jobs,
@@ -47,7 +48,7 @@ ROUTERS = (
     auth.router, files.router, models.router, quotes.router, jobs.router, wallet.router, top_ups.router,
     top_ups.page, payouts.router, webhooks.router,
     statements.router, providers.router, marketplace.router,  # statements before providers, whose paths have any word there
-    operator.router, health.router,
+    operator.router, health.router, console.router,
 )  # fmt: skip
 
 
