@@ -1,5 +1,5 @@
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vitest/config";
+import { defineConfig } from "vite";
 
 const fabric = process.env.FABRIC_URL ?? "http://127.0.0.1:8700";
 
@@ -14,5 +14,4 @@ export default defineConfig({
     target: "es2023",
   },
   server: { host: "127.0.0.1", proxy: { "/api": fabric } },
-  test: { include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"] },
 });

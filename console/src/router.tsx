@@ -23,11 +23,16 @@ const inside = createRoute({
   component: Shell,
   notFoundComponent: NotHere,
   beforeLoad: ({ location }) => {
-    if (!session.signedIn) throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { next: location.href } });
+    if (!session.signedIn)
+      throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { next: location.href } });
   },
 });
 
-const overview = createRoute({ getParentRoute: () => inside, path: "/", component: lazyRouteComponent(() => import("./pages/overview"), "OverviewPage") });
+const overview = createRoute({
+  getParentRoute: () => inside,
+  path: "/",
+  component: lazyRouteComponent(() => import("./pages/overview"), "OverviewPage"),
+});
 const STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"] as const;
 export const jobs = createRoute({
   getParentRoute: () => inside,
@@ -47,16 +52,47 @@ export const newJob = createRoute({
   }),
   component: lazyRouteComponent(() => import("./pages/new-job"), "NewJobPage"),
 });
-export const job = createRoute({ getParentRoute: () => inside, path: "/jobs/$id", component: lazyRouteComponent(() => import("./pages/job"), "JobPage") });
-const models = createRoute({ getParentRoute: () => inside, path: "/models", component: lazyRouteComponent(() => import("./pages/models"), "ModelsPage") });
-export const model = createRoute({ getParentRoute: () => inside, path: "/models/$reference", component: lazyRouteComponent(() => import("./pages/model"), "ModelPage") });
-const machines = createRoute({ getParentRoute: () => inside, path: "/machines", component: lazyRouteComponent(() => import("./pages/machines"), "MachinesPage") });
-const wallet = createRoute({ getParentRoute: () => inside, path: "/wallet", component: lazyRouteComponent(() => import("./pages/wallet"), "WalletPage") });
-const market = createRoute({ getParentRoute: () => inside, path: "/marketplace", component: lazyRouteComponent(() => import("./pages/marketplace"), "MarketplacePage") });
-const settings = createRoute({ getParentRoute: () => inside, path: "/settings", component: lazyRouteComponent(() => import("./pages/settings"), "SettingsPage") });
+export const job = createRoute({
+  getParentRoute: () => inside,
+  path: "/jobs/$id",
+  component: lazyRouteComponent(() => import("./pages/job"), "JobPage"),
+});
+const models = createRoute({
+  getParentRoute: () => inside,
+  path: "/models",
+  component: lazyRouteComponent(() => import("./pages/models"), "ModelsPage"),
+});
+export const model = createRoute({
+  getParentRoute: () => inside,
+  path: "/models/$reference",
+  component: lazyRouteComponent(() => import("./pages/model"), "ModelPage"),
+});
+const machines = createRoute({
+  getParentRoute: () => inside,
+  path: "/machines",
+  component: lazyRouteComponent(() => import("./pages/machines"), "MachinesPage"),
+});
+const wallet = createRoute({
+  getParentRoute: () => inside,
+  path: "/wallet",
+  component: lazyRouteComponent(() => import("./pages/wallet"), "WalletPage"),
+});
+const market = createRoute({
+  getParentRoute: () => inside,
+  path: "/marketplace",
+  component: lazyRouteComponent(() => import("./pages/marketplace"), "MarketplacePage"),
+});
+const settings = createRoute({
+  getParentRoute: () => inside,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./pages/settings"), "SettingsPage"),
+});
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, inside.addChildren([overview, jobs, newJob, job, models, model, machines, wallet, market, settings])]),
+  routeTree: root.addChildren([
+    signIn,
+    inside.addChildren([overview, jobs, newJob, job, models, model, machines, wallet, market, settings]),
+  ]),
   basepath: "/console",
   defaultPreload: "intent",
   defaultPendingComponent: () => (

@@ -9,7 +9,11 @@ import { Icon, type IconName } from "./ui/icons";
 import { Empty, Failure, Money } from "./ui/small";
 import { setTheme, THEMES, useTheme } from "./ui/theme";
 
-const PLACES: { to: "/" | "/jobs" | "/models" | "/machines" | "/wallet" | "/marketplace" | "/settings"; name: string; icon: IconName }[] = [
+const PLACES: {
+  to: "/" | "/jobs" | "/models" | "/machines" | "/wallet" | "/marketplace" | "/settings";
+  name: string;
+  icon: IconName;
+}[] = [
   { to: "/", name: "Overview", icon: "overview" },
   { to: "/jobs", name: "Jobs", icon: "jobs" },
   { to: "/models", name: "Models", icon: "models" },
@@ -124,12 +128,21 @@ function Account() {
   const theme = useTheme();
   return (
     <div className="stack tight small">
-      <div className="row apart">
-        <span className="wrap soft" title={data?.email}>
+      <div className="row apart who">
+        <span className="soft" title={data?.email}>
           {data?.email}
         </span>
+        <button
+          type="button"
+          className="icon-button"
+          title="Sign out"
+          aria-label="Sign out"
+          onClick={() => void signOut()}
+        >
+          <Icon name="out" />
+        </button>
       </div>
-      <div className="row apart">
+      <div>
         <fieldset className="segments">
           <legend className="visually-hidden">Colours</legend>
           {THEMES.map((one) => (
@@ -138,9 +151,6 @@ function Account() {
             </button>
           ))}
         </fieldset>
-        <button type="button" className="icon-button" title="Sign out" aria-label="Sign out" onClick={() => void signOut()}>
-          <Icon name="out" />
-        </button>
       </div>
     </div>
   );
@@ -166,7 +176,10 @@ export function PageFailure({ error, retry }: { error: unknown; retry: () => voi
   const outdated = error instanceof TypeError && /import|module/i.test(error.message);
   return (
     <div className="stack">
-      <Failure error={outdated ? new Error("The console has been renewed since this page was opened.") : error} retry={outdated ? () => location.reload() : retry} />
+      <Failure
+        error={outdated ? new Error("The console has been renewed since this page was opened.") : error}
+        retry={outdated ? () => location.reload() : retry}
+      />
     </div>
   );
 }

@@ -5,7 +5,9 @@ import { Session, sessionKey } from "./session";
 
 export type Schemas = components["schemas"];
 type Method = "get" | "post" | "put" | "patch" | "delete";
-type PathsWith<M extends Method> = { [P in keyof paths]: paths[P][M] extends { responses: unknown } ? P : never }[keyof paths];
+type PathsWith<M extends Method> = {
+  [P in keyof paths]: paths[P][M] extends { responses: unknown } ? P : never;
+}[keyof paths];
 type Operation<P extends keyof paths, M extends Method> = paths[P][M];
 type Json<T> = T extends { content: { "application/json": infer Body } } ? Body : undefined;
 type Answer<O> = O extends { responses: infer R }
@@ -104,8 +106,10 @@ export const api = {
   get: <P extends PathsWith<"get">>(path: P, options?: Options<Operation<P, "get">>) => call("get", path, options),
   post: <P extends PathsWith<"post">>(path: P, options?: Options<Operation<P, "post">>) => call("post", path, options),
   put: <P extends PathsWith<"put">>(path: P, options?: Options<Operation<P, "put">>) => call("put", path, options),
-  patch: <P extends PathsWith<"patch">>(path: P, options?: Options<Operation<P, "patch">>) => call("patch", path, options),
-  delete: <P extends PathsWith<"delete">>(path: P, options?: Options<Operation<P, "delete">>) => call("delete", path, options),
+  patch: <P extends PathsWith<"patch">>(path: P, options?: Options<Operation<P, "patch">>) =>
+    call("patch", path, options),
+  delete: <P extends PathsWith<"delete">>(path: P, options?: Options<Operation<P, "delete">>) =>
+    call("delete", path, options),
 };
 
 /** Multipart bodies, with the share that has been sent (0 … 1); fetch cannot tell that yet, XMLHttpRequest can. */
@@ -120,7 +124,10 @@ export async function upload<T>(path: string, form: FormData, onSent: (share: nu
     request.onerror = () => reject(new TypeError("The upload was cut off."));
     request.onload = () => {
       const id = request.getResponseHeader("x-request-id");
-      const answer = new Response(request.responseText, { status: request.status, headers: id ? { "x-request-id": id } : {} });
+      const answer = new Response(request.responseText, {
+        status: request.status,
+        headers: id ? { "x-request-id": id } : {},
+      });
       if (answer.ok) resolve(answer.json() as Promise<T>);
       else Problem.of(answer).then(reject, reject);
     };

@@ -53,7 +53,10 @@ export async function follow(path: string, following: Following, signal: AbortSi
   while (!signal.aborted) {
     const parser = new EventParser();
     try {
-      const answer = await send(path, { signal, headers: { "Last-Event-ID": String(lastId), Accept: "text/event-stream" } });
+      const answer = await send(path, {
+        signal,
+        headers: { "Last-Event-ID": String(lastId), Accept: "text/event-stream" },
+      });
       following.onConnected?.(true);
       const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
       for (let piece = await reader?.read(); piece && !piece.done; piece = await reader?.read()) {
@@ -77,6 +80,10 @@ export async function follow(path: string, following: Following, signal: AbortSi
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    const stop = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    signal.addEventListener("abort", stop, { once: true });
   });
 }

@@ -24,13 +24,20 @@ export class Problem extends Error {
   }
 
   static async of(answer: Response): Promise<Problem> {
-    const requestId = answer.headers.get("x-request-id");
+    const requestId = answer.headers.get("x-request-id")?.split(",")[0] ?? null; // proxies may say it again
     const wait = Number(answer.headers.get("retry-after"));
     const retryAfterS = Number.isFinite(wait) && wait > 0 ? wait : null;
     try {
       const body = (await answer.json()) as Record<string, unknown>;
       if (typeof body.detail === "string" && typeof body.code === "string") {
-        return new Problem(answer.status, body.code, body.detail, String(body.request_id ?? requestId), retryAfterS, body);
+        return new Problem(
+          answer.status,
+          body.code,
+          body.detail,
+          String(body.request_id ?? requestId),
+          retryAfterS,
+          body,
+        );
       }
     } catch {
       // Not a problem document: whatever stands before the Gateway answered.
@@ -42,7 +49,9 @@ export class Problem extends Error {
 /** One sentence for people. */
 export function inWords(error: unknown): string {
   if (error instanceof Problem) {
-    return error.retryAfterS && error.status === 429 ? `${error.message} Try again in ${error.retryAfterS} s.` : error.message;
+    return error.retryAfterS && error.status === 429
+      ? `${error.message} Try again in ${error.retryAfterS} s.`
+      : error.message;
   }
   if (error instanceof TypeError) return "The fabric cannot be reached. Is it running, and are you online?";
   return error instanceof Error ? error.message : String(error);

@@ -39,10 +39,22 @@ export function isImage(name: string): boolean {
 
 /** Looks at files without reading them whole. */
 export async function withFiles(draft: Draft, files: File[], takesImages: boolean): Promise<Draft> {
-  const next = { ...draft, files, uploaded: [], json: "", problem: null as string | null, count: null as number | null };
+  const next = {
+    ...draft,
+    files,
+    uploaded: [],
+    json: "",
+    problem: null as string | null,
+    count: null as number | null,
+  };
   const images = files.filter((file) => isImage(file.name)).length;
   if (files.length === 0) return next;
-  if (images > 0 && !takesImages) return { ...next, problem: "This input takes numbers, not pictures. Declare it as a picture in the model's card, or give .npy, .npz or .json." };
+  if (images > 0 && !takesImages)
+    return {
+      ...next,
+      problem:
+        "This input takes numbers, not pictures. Declare it as a picture in the model's card, or give .npy, .npz or .json.",
+    };
   if (images === files.length) return { ...next, count: files.length };
   if (images > 0) return { ...next, problem: "Give either pictures or files of numbers, not both." };
   try {
@@ -98,7 +110,11 @@ export async function gathered(
     if (draft.json.trim()) {
       inputs.push({ name, broadcast: false, tensor: typedTensor(draft.json, tensor.dtype, tensor.shape.slice(1)) });
     } else {
-      inputs.push({ name, broadcast: false, files: draft.uploaded.length ? draft.uploaded : await upload(draft.files, onSent) });
+      inputs.push({
+        name,
+        broadcast: false,
+        files: draft.uploaded.length ? draft.uploaded : await upload(draft.files, onSent),
+      });
     }
   }
   onSent(1);

@@ -22,7 +22,13 @@ export interface Lanes {
 const LANE_PX = 26;
 const NAMES_PX = 118;
 const AXIS_PX = 22;
-const COLORS: Record<string, string> = { done: "--accent", failed: "--bad", lost: "--warn", cancelled: "--line-strong", leased: "--accent" };
+const COLORS: Record<string, string> = {
+  done: "--accent",
+  failed: "--bad",
+  lost: "--warn",
+  cancelled: "--line-strong",
+  leased: "--accent",
+};
 
 /** Lanes and spans of these subtasks; milliseconds. Names come from the bill, where machines have one. */
 export function lanesOf(subtasks: readonly Subtask[], names: ReadonlyMap<string, string>, now: number): Lanes {
@@ -35,7 +41,14 @@ export function lanesOf(subtasks: readonly Subtask[], names: ReadonlyMap<string,
   const spans: Span[] = [];
   for (const subtask of subtasks) {
     for (const tried of subtask.attempts) {
-      spans.push({ lane: lane(tried.provider_id, tried.slot), from: Date.parse(tried.leased_at), to: Date.parse(tried.finished_at), outcome: tried.outcome, subtask, seconds: tried.seconds });
+      spans.push({
+        lane: lane(tried.provider_id, tried.slot),
+        from: Date.parse(tried.leased_at),
+        to: Date.parse(tried.finished_at),
+        outcome: tried.outcome,
+        subtask,
+        seconds: tried.seconds,
+      });
     }
   }
   const from = spans.reduce((least, span) => Math.min(least, span.from), now);
@@ -106,7 +119,9 @@ export function Gantt({ subtasks, names }: { subtasks: readonly Subtask[]; names
     const box = event.currentTarget.getBoundingClientRect();
     const lane = Math.floor((event.clientY - box.top) / LANE_PX);
     const at = event.clientX - box.left;
-    setOver(lanes.spans.findLast((span) => span.lane === lane && at >= x(span.from) - 2 && at <= x(span.to) + 2) ?? null);
+    setOver(
+      lanes.spans.findLast((span) => span.lane === lane && at >= x(span.from) - 2 && at <= x(span.to) + 2) ?? null,
+    );
   };
 
   const tries = { lost: 0, failed: 0 };
@@ -114,7 +129,15 @@ export function Gantt({ subtasks, names }: { subtasks: readonly Subtask[]; names
   const words = `${plural(lanes.spans.length, "try", "tries")} on ${plural(lanes.names.length, "slot")} within ${secondsText(length / 1000)}${tries.lost ? `, ${tries.lost} lost` : ""}${tries.failed ? `, ${tries.failed} failed` : ""}`;
   return (
     <figure className="stack tight">
-      <canvas ref={canvas} className="gantt" style={{ height }} role="img" aria-label={`Timeline: ${words}`} onPointerMove={find} onPointerLeave={() => setOver(null)} />
+      <canvas
+        ref={canvas}
+        className="gantt"
+        style={{ height }}
+        role="img"
+        aria-label={`Timeline: ${words}`}
+        onPointerMove={find}
+        onPointerLeave={() => setOver(null)}
+      />
       <figcaption className="small soft">
         {over
           ? `Items ${over.subtask.item_start} to ${over.subtask.item_start + over.subtask.item_count - 1}: ${over.outcome} after ${secondsText((over.to - over.from) / 1000)}, ${secondsText(over.seconds)} billed, $${over.subtask.cost.usd}`

@@ -6,7 +6,19 @@ import { DropZone } from "../ui/drop-zone";
 import { Field } from "../ui/small";
 import { type Draft, withFiles, withJson } from "./drafts";
 
-export function InputEditor({ name, tensor, codec, draft, onChange }: { name: string; tensor: Schemas["TensorOut"]; codec: string; draft: Draft; onChange: (draft: Draft) => void }) {
+export function InputEditor({
+  name,
+  tensor,
+  codec,
+  draft,
+  onChange,
+}: {
+  name: string;
+  tensor: Schemas["TensorOut"];
+  codec: string;
+  draft: Draft;
+  onChange: (draft: Draft) => void;
+}) {
   const images = codec === "image";
   const [typing, setTyping] = useState(draft.json !== "");
   const size = draft.files.reduce((total, file) => total + file.size, 0);
@@ -27,8 +39,17 @@ export function InputEditor({ name, tensor, codec, draft, onChange }: { name: st
         </div>
       </div>
       {typing ? (
-        <Field label={`Values of ${name}`} hint={`One list for each item, such as ${exampleOf(tensor)}`} error={draft.problem}>
-          <textarea rows={6} spellCheck={false} value={draft.json} onChange={(event) => onChange(withJson(draft, event.target.value, tensor))} />
+        <Field
+          label={`Values of ${name}`}
+          hint={`One list for each item, such as ${exampleOf(tensor)}`}
+          error={draft.problem}
+        >
+          <textarea
+            rows={6}
+            spellCheck={false}
+            value={draft.json}
+            onChange={(event) => onChange(withJson(draft, event.target.value, tensor))}
+          />
         </Field>
       ) : (
         <>
@@ -36,7 +57,11 @@ export function InputEditor({ name, tensor, codec, draft, onChange }: { name: st
             label={`Files for ${name}`}
             accept={images ? ".png,.jpg,.jpeg,.npy" : ".npy,.json"}
             onFiles={(files) => void withFiles(draft, [...draft.files, ...files].sort(byName), images).then(onChange)}
-            hint={images ? "Each picture is one item. Pictures are sorted by name." : "A .npy or .json file; its first axis counts the items."}
+            hint={
+              images
+                ? "Each picture is one item. Pictures are sorted by name."
+                : "A .npy or .json file; its first axis counts the items."
+            }
           />
           {draft.problem && (
             <p className="bad small" role="alert">
@@ -54,7 +79,11 @@ export function InputEditor({ name, tensor, codec, draft, onChange }: { name: st
               {draft.uploaded.length > 0 && "the files of the job before"}
             </span>
           </span>
-          <button type="button" className="button quiet small" onClick={() => onChange({ files: [], uploaded: [], json: "", count: null, problem: null })}>
+          <button
+            type="button"
+            className="button quiet small"
+            onClick={() => onChange({ files: [], uploaded: [], json: "", count: null, problem: null })}
+          >
             Remove
           </button>
         </div>
@@ -68,6 +97,8 @@ function byName(a: File, b: File): number {
 }
 
 function exampleOf(tensor: Schemas["TensorOut"]): string {
-  const item = tensor.shape.slice(1).reduceRight<string>((inner, axis) => `[${axis === 1 ? inner : `${inner}, …`}]`, "0.5");
+  const item = tensor.shape
+    .slice(1)
+    .reduceRight<string>((inner, axis) => `[${axis === 1 ? inner : `${inner}, …`}]`, "0.5");
   return `[${item}, …]`;
 }

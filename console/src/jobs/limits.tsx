@@ -1,4 +1,4 @@
-import { type Schemas } from "../api/client";
+import type { Schemas } from "../api/client";
 import { typedAmount } from "../ui/amounts";
 import { Field } from "../ui/small";
 import type { Request } from "./remembered";
@@ -51,7 +51,10 @@ export function workOf(limits: Limits, model: string): { body: Work; problems: L
   const price = amount("price");
   const minutes = positive("deadlineMin");
   const memory = positive("memory");
-  const regions = limits.regions.split(",").map((region) => region.trim()).filter(Boolean);
+  const regions = limits.regions
+    .split(",")
+    .map((region) => region.trim())
+    .filter(Boolean);
   const requirements = {
     ...(limits.accelerators.length > 0 && { accelerator: limits.accelerators }),
     ...(regions.length > 0 && { region: regions }),
@@ -69,23 +72,46 @@ export function workOf(limits: Limits, model: string): { body: Work; problems: L
   return { body, problems };
 }
 
-export function LimitsEditor({ limits, onChange, problems }: { limits: Limits; onChange: (limits: Limits) => void; problems: readonly LimitName[] }) {
+export function LimitsEditor({
+  limits,
+  onChange,
+  problems,
+}: {
+  limits: Limits;
+  onChange: (limits: Limits) => void;
+  problems: readonly LimitName[];
+}) {
   const set = (change: Partial<Limits>) => onChange({ ...limits, ...change });
   const wrong = (name: LimitName, words: string) => (problems.includes(name) ? words : null);
   return (
     <div className="stack">
       <div className="grid-fields">
-        <Field label="Budget" hint="Never is more charged." error={wrong("budget", "Write an amount above zero, such as 1.50.")}>
+        <Field
+          label="Budget"
+          hint="Never is more charged."
+          error={wrong("budget", "Write an amount above zero, such as 1.50.")}
+        >
           <Dollars value={limits.budget} onChange={(budget) => set({ budget })} />
         </Field>
-        <Field label="Highest price for an hour of a slot" error={wrong("price", "Write an amount above zero, such as 0.80.")}>
+        <Field
+          label="Highest price for an hour of a slot"
+          error={wrong("price", "Write an amount above zero, such as 0.80.")}
+        >
           <Dollars value={limits.price} onChange={(price) => set({ price })} />
         </Field>
         <Field label="Must end within (minutes)" error={wrong("deadlineMin", "Write a number above zero.")}>
-          <input type="text" inputMode="decimal" value={limits.deadlineMin} onChange={(event) => set({ deadlineMin: event.target.value })} />
+          <input
+            type="text"
+            inputMode="decimal"
+            value={limits.deadlineMin}
+            onChange={(event) => set({ deadlineMin: event.target.value })}
+          />
         </Field>
         <Field label="Priority">
-          <select value={limits.priority} onChange={(event) => set({ priority: event.target.value as Limits["priority"] })}>
+          <select
+            value={limits.priority}
+            onChange={(event) => set({ priority: event.target.value as Limits["priority"] })}
+          >
             <option value="low">low</option>
             <option value="normal">normal</option>
             <option value="high">high</option>
@@ -95,7 +121,12 @@ export function LimitsEditor({ limits, onChange, problems }: { limits: Limits; o
           <input type="text" value={limits.regions} onChange={(event) => set({ regions: event.target.value })} />
         </Field>
         <Field label="At least so much memory (GiB)" error={wrong("memory", "Write a number above zero.")}>
-          <input type="text" inputMode="decimal" value={limits.memory} onChange={(event) => set({ memory: event.target.value })} />
+          <input
+            type="text"
+            inputMode="decimal"
+            value={limits.memory}
+            onChange={(event) => set({ memory: event.target.value })}
+          />
         </Field>
       </div>
       <fieldset className="row">
@@ -105,7 +136,13 @@ export function LimitsEditor({ limits, onChange, problems }: { limits: Limits; o
             <input
               type="checkbox"
               checked={limits.accelerators.includes(name)}
-              onChange={(event) => set({ accelerators: event.target.checked ? [...limits.accelerators, name] : limits.accelerators.filter((one) => one !== name) })}
+              onChange={(event) =>
+                set({
+                  accelerators: event.target.checked
+                    ? [...limits.accelerators, name]
+                    : limits.accelerators.filter((one) => one !== name),
+                })
+              }
             />
             {name}
           </label>
@@ -113,7 +150,11 @@ export function LimitsEditor({ limits, onChange, problems }: { limits: Limits; o
         <span className="soft small">None chosen: anything that suits.</span>
       </fieldset>
       <label className="check">
-        <input type="checkbox" checked={limits.ownMachines} onChange={(event) => set({ ownMachines: event.target.checked })} />
+        <input
+          type="checkbox"
+          checked={limits.ownMachines}
+          onChange={(event) => set({ ownMachines: event.target.checked })}
+        />
         <span>
           Also use machines of my own <span className="soft small">There it costs and earns nothing.</span>
         </span>

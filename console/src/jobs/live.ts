@@ -17,11 +17,20 @@ export function after(job: Job, event: ServerEvent): Job {
   const money = (name: "captured" | "released") => (data[name] as Schemas["Money"] | undefined) ?? job.cost[name];
   const ended = ENDINGS.has(event.type);
   // The last job.progress says "succeeded" before the job has been closed; only an ending ends it.
-  const status = ended ? (data.status as Job["status"]) : event.type === "job.started" || event.type === "job.progress" ? "running" : job.status;
+  const status = ended
+    ? (data.status as Job["status"])
+    : event.type === "job.started" || event.type === "job.progress"
+      ? "running"
+      : job.status;
   return {
     ...job,
     status,
-    waiting_reason: event.type === "job.waiting" ? ((data.waiting_reason as string | null) ?? null) : ended || event.type === "job.progress" ? null : (job.waiting_reason ?? null),
+    waiting_reason:
+      event.type === "job.waiting"
+        ? ((data.waiting_reason as string | null) ?? null)
+        : ended || event.type === "job.progress"
+          ? null
+          : (job.waiting_reason ?? null),
     progress: {
       ...job.progress,
       items_done: count("items_done"),
@@ -59,9 +68,11 @@ export function useJob(id: string) {
         void client.invalidateQueries({ queryKey: ["wallet"] });
       }
     };
-    follow(`/api/v1/jobs/${id}/events`, { onEvent, onConnected: setConnected, isLast: (event) => ENDINGS.has(event.type) }, controller.signal).catch(() =>
-      client.invalidateQueries({ queryKey }),
-    );
+    follow(
+      `/api/v1/jobs/${id}/events`,
+      { onEvent, onConnected: setConnected, isLast: (event) => ENDINGS.has(event.type) },
+      controller.signal,
+    ).catch(() => client.invalidateQueries({ queryKey }));
     return () => controller.abort();
   }, [id, open, client]);
 

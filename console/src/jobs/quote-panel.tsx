@@ -1,8 +1,8 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { api } from "../api/client";
 import { wallet as walletQuery } from "../api/queries";
-import { Link } from "@tanstack/react-router";
 import { plural, secondsText } from "../ui/amounts";
 import { Failure, Money } from "../ui/small";
 import type { Request } from "./remembered";
@@ -10,7 +10,15 @@ import type { Request } from "./remembered";
 const PAUSE_MS = 350;
 
 /** The price, asked again a moment after something was changed. */
-export function QuotePanel({ work, items, broken }: { work: Omit<Request, "inputs">; items: number | null; broken: boolean }) {
+export function QuotePanel({
+  work,
+  items,
+  broken,
+}: {
+  work: Omit<Request, "inputs">;
+  items: number | null;
+  broken: boolean;
+}) {
   const wanted = JSON.stringify({ ...work, items });
   const [settled, setSettled] = useState(wanted);
   useEffect(() => {
@@ -26,7 +34,10 @@ export function QuotePanel({ work, items, broken }: { work: Omit<Request, "input
   });
   const wallet = useQuery(walletQuery);
   const { data } = quote;
-  const able = data && wallet.data ? wallet.data.available.usd_nanos + wallet.data.promotional.usd_nanos >= data.hold.usd_nanos : true;
+  const able =
+    data && wallet.data
+      ? wallet.data.available.usd_nanos + wallet.data.promotional.usd_nanos >= data.hold.usd_nanos
+      : true;
   const one = data && data.price_min.usd_nanos === data.price_max.usd_nanos;
 
   return (
@@ -57,7 +68,13 @@ export function QuotePanel({ work, items, broken }: { work: Omit<Request, "input
               <Money of={data.hold} />
             </dd>
             <dt>Takes about</dt>
-            <dd className="num">{data.seconds_expected === null ? "unknown" : secondsText(data.seconds_expected)}</dd>
+            <dd className="num">
+              {data.seconds_expected === null
+                ? "unknown"
+                : data.seconds_expected < 1
+                  ? "less than 1 s"
+                  : secondsText(data.seconds_expected)}
+            </dd>
             <dt>Slots that suit</dt>
             <dd className="num">
               {data.capacity.slots_matching}, {data.capacity.slots_free} free
@@ -73,8 +90,16 @@ export function QuotePanel({ work, items, broken }: { work: Omit<Request, "input
               )}
             </dd>
           </dl>
-          {data.capacity.slots_matching === 0 && <p className="notice warn">No machine on line suits these limits now. The job would wait; wider limits would help.</p>}
-          {data.capacity.slots_too_small > 0 && <p className="small soft">{plural(data.capacity.slots_too_small, "slot")} would suit but for too little memory.</p>}
+          {data.capacity.slots_matching === 0 && (
+            <p className="notice warn">
+              No machine on line suits these limits now. The job would wait; wider limits would help.
+            </p>
+          )}
+          {data.capacity.slots_too_small > 0 && (
+            <p className="small soft">
+              {plural(data.capacity.slots_too_small, "slot")} would suit but for too little memory.
+            </p>
+          )}
           {!able && (
             <p className="notice warn">
               <span>

@@ -36,6 +36,8 @@ export function remembered(id: string): Request | null {
 
 /** File ids of one input, in item order. */
 export function filesOf(request: Request | null, name?: string): string[] {
-  const given = request?.inputs.find((input) => (name === undefined ? (input.files?.length ?? 0) > 0 : input.name === name));
+  const given = request?.inputs.find((input) =>
+    name === undefined ? (input.files?.length ?? 0) > 0 : input.name === name,
+  );
   return given?.files ?? (given?.file ? [given.file] : []);
 }

@@ -14,7 +14,20 @@ import { filesOf, remembered } from "./remembered";
 const SHOWN_BYTES_MAX = 24_000_000;
 const TILES = 48;
 const CLASSES_MAX = 5000;
-const BYTES: Record<string, number> = { bool: 1, int8: 1, uint8: 1, int16: 2, uint16: 2, float16: 2, int32: 4, uint32: 4, float32: 4, int64: 8, uint64: 8, float64: 8 };
+const BYTES: Record<string, number> = {
+  bool: 1,
+  int8: 1,
+  uint8: 1,
+  int16: 2,
+  uint16: 2,
+  float16: 2,
+  int32: 4,
+  uint32: 4,
+  float32: 4,
+  int64: 8,
+  uint64: 8,
+  float64: 8,
+};
 
 export type View = "labels" | "classes" | "pictures" | "numbers";
 
@@ -23,13 +36,22 @@ export function viewOf(tensor: Tensor, labels: readonly string[] | null): View {
   const size = itemSize(tensor);
   const integers = /^u?int/.test(tensor.dtype);
   if (integers && size === 1) return "labels";
-  if (!integers && size > 1 && size <= CLASSES_MAX && tensor.shape.length === 2 && (labels?.length === size || areProbabilities(itemValues(tensor, 0)))) return "classes";
+  if (
+    !integers &&
+    size > 1 &&
+    size <= CLASSES_MAX &&
+    tensor.shape.length === 2 &&
+    (labels?.length === size || areProbabilities(itemValues(tensor, 0)))
+  )
+    return "classes";
   if (pictureLayout(tensor.shape)) return "pictures";
   return "numbers";
 }
 
 /** Channels, height, width and whether channels come first; null when it is no picture. */
-export function pictureLayout(shape: readonly number[]): { channels: number; height: number; width: number; first: boolean } | null {
+export function pictureLayout(
+  shape: readonly number[],
+): { channels: number; height: number; width: number; first: boolean } | null {
   const [, a = 0, b = 0, c = 0] = shape;
   const big = (side: number) => side >= 8 && side <= 4096;
   if (shape.length !== 4) return null;
@@ -43,20 +65,43 @@ export function Results({ job }: { job: Schemas["JobOut"] }) {
   const model = useQuery(modelQuery(job.model_version_id));
   if (manifest.isPending) return <Skeleton />;
   if (manifest.error) return <Failure error={manifest.error} retry={() => manifest.refetch()} />;
-  if (manifest.data.outputs.length === 0) return <Empty title="No results">Nothing was finished before the job ended.</Empty>;
+  if (manifest.data.outputs.length === 0)
+    return <Empty title="No results">Nothing was finished before the job ended.</Empty>;
   const cards = (model.data?.card.outputs ?? {}) as Record<string, { labels?: string[] | null }>;
   const anyLabels = Object.values(cards).find((card) => card.labels)?.labels ?? null;
   return (
     <div className="stack wide">
       {manifest.data.outputs.map((output) => (
-        <Output key={output.name} job={job} output={output} failed={manifest.data.failed_items} labels={cards[output.name]?.labels ?? (output.shape.length > 1 && output.shape.at(-1) === anyLabels?.length ? anyLabels : null)} />
+        <Output
+          key={output.name}
+          job={job}
+          output={output}
+          failed={manifest.data.failed_items}
+          labels={
+            cards[output.name]?.labels ??
+            (output.shape.length > 1 && output.shape.at(-1) === anyLabels?.length ? anyLabels : null)
+          }
+        />
       ))}
     </div>
   );
 }
 
-function Output({ job, output, failed, labels }: { job: Schemas["JobOut"]; output: Schemas["OutputOut"]; failed: number[]; labels: string[] | null }) {
-  const bytes = output.shape.reduce<number | null>((product, axis) => (product === null || axis === null ? null : product * axis), BYTES[output.dtype] ?? 8);
+function Output({
+  job,
+  output,
+  failed,
+  labels,
+}: {
+  job: Schemas["JobOut"];
+  output: Schemas["OutputOut"];
+  failed: number[];
+  labels: string[] | null;
+}) {
+  const bytes = output.shape.reduce<number | null>(
+    (product, axis) => (product === null || axis === null ? null : product * axis),
+    BYTES[output.dtype] ?? 8,
+  );
   const [wanted, setWanted] = useState(bytes !== null && bytes <= SHOWN_BYTES_MAX);
   const values = useQuery({
     queryKey: ["jobs", "output", job.id, output.name],
@@ -68,9 +113,14 @@ function Output({ job, output, failed, labels }: { job: Schemas["JobOut"]; outpu
     <section className="stack">
       <div className="row apart">
         <h3>
-          {output.name} <span className="soft small">{`${output.dtype} [${output.shape.map((axis) => axis ?? "?").join(", ")}]`}</span>
+          {output.name}{" "}
+          <span className="soft small">{`${output.dtype} [${output.shape.map((axis) => axis ?? "?").join(", ")}]`}</span>
         </h3>
-        <button type="button" className="button small" onClick={() => download(output.url, `${job.id}-${output.name}.npy`).catch(toastError)}>
+        <button
+          type="button"
+          className="button small"
+          onClick={() => download(output.url, `${job.id}-${output.name}.npy`).catch(toastError)}
+        >
           <Icon name="download" size={15} /> .npy{bytes !== null && `, ${bytesText(bytes)}`}
         </button>
       </div>
@@ -81,7 +131,15 @@ function Output({ job, output, failed, labels }: { job: Schemas["JobOut"]; outpu
       )}
       {wanted && values.isPending && <Skeleton />}
       {values.error && <Failure error={values.error} />}
-      {values.data && <Shown tensor={values.data} labels={labels} failed={new Set(failed)} files={filesOf(remembered(job.id))} name={output.name} />}
+      {values.data && (
+        <Shown
+          tensor={values.data}
+          labels={labels}
+          failed={new Set(failed)}
+          files={filesOf(remembered(job.id))}
+          name={output.name}
+        />
+      )}
     </section>
   );
 }
@@ -177,7 +235,17 @@ function Classes({ tensor, labels, failed, files, name }: ShownProps) {
   );
 }
 
-function Stepper({ item, count, onChange, name }: { item: number; count: number; onChange: (item: number) => void; name: string }) {
+function Stepper({
+  item,
+  count,
+  onChange,
+  name,
+}: {
+  item: number;
+  count: number;
+  onChange: (item: number) => void;
+  name: string;
+}) {
   return (
     <div className="row">
       <button type="button" className="button small" disabled={item === 0} onClick={() => onChange(item - 1)}>
@@ -212,7 +280,11 @@ function Pictures({ tensor, failed }: ShownProps) {
         Array.from({ length: count }, (_, item) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: an item is its index
           <li className="tile" key={item}>
-            {failed.has(item) ? <span className="bad small">failed</span> : <Raster values={itemValues(tensor, item)} layout={layout} item={item} />}
+            {failed.has(item) ? (
+              <span className="bad small">failed</span>
+            ) : (
+              <Raster values={itemValues(tensor, item)} layout={layout} item={item} />
+            )}
             <span className="soft small num">{item}</span>
           </li>
         ))}
@@ -220,7 +292,15 @@ function Pictures({ tensor, failed }: ShownProps) {
   );
 }
 
-function Raster({ values, layout, item }: { values: number[]; layout: NonNullable<ReturnType<typeof pictureLayout>>; item: number }) {
+function Raster({
+  values,
+  layout,
+  item,
+}: {
+  values: number[];
+  layout: NonNullable<ReturnType<typeof pictureLayout>>;
+  item: number;
+}) {
   const ref = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const pen = ref.current?.getContext("2d");
@@ -233,13 +313,16 @@ function Raster({ values, layout, item }: { values: number[]; layout: NonNullabl
     for (let place = 0; place < width * height; place += 1) {
       for (let color = 0; color < 3; color += 1) {
         const channel = Math.min(color, channels - 1);
-        pixels.data[4 * place + color] = (values[first ? channel * width * height + place : place * channels + channel] ?? 0) * scale;
+        pixels.data[4 * place + color] =
+          (values[first ? channel * width * height + place : place * channels + channel] ?? 0) * scale;
       }
       pixels.data[4 * place + 3] = 255;
     }
     pen.putImageData(pixels, 0, 0);
   }, [values, layout]);
-  return <canvas ref={ref} width={layout.width} height={layout.height} role="img" aria-label={`Picture of item ${item}`} />;
+  return (
+    <canvas ref={ref} width={layout.width} height={layout.height} role="img" aria-label={`Picture of item ${item}`} />
+  );
 }
 
 function Numbers({ tensor }: ShownProps) {
@@ -256,7 +339,11 @@ function Numbers({ tensor }: ShownProps) {
           </div>
         ))}
       </dl>
-      <div className="histogram" role="img" aria-label={`Histogram of ${plural(summary.count, "value")} from ${summary.min} to ${summary.max}`}>
+      <div
+        className="histogram"
+        role="img"
+        aria-label={`Histogram of ${plural(summary.count, "value")} from ${summary.min} to ${summary.max}`}
+      >
         {summary.histogram.map((count, bin) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: a bin is its index
           <i key={bin} style={{ height: `${(100 * count) / most}%` }} title={countText(count)} />
@@ -264,7 +351,8 @@ function Numbers({ tensor }: ShownProps) {
       </div>
       <p className="small soft wrap">
         {plural(summary.count, "value")}
-        {summary.notFinite > 0 && `, ${countText(summary.notFinite)} not finite`}. The first item begins {first.map((value) => Number(value.toPrecision(5))).join(", ")} …
+        {summary.notFinite > 0 && `, ${countText(summary.notFinite)} not finite`}. The first item begins{" "}
+        {first.map((value) => Number(value.toPrecision(5))).join(", ")} …
       </p>
     </div>
   );

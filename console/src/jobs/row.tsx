@@ -26,11 +26,21 @@ export function JobRow({ job }: { job: Job }) {
       </span>
       {isOpen(job) && (
         <span className="job-bar">
-          <Bar thin done={progress.items_done} failed={progress.items_failed} total={progress.items_total} label={`Progress of ${job.model}`} />
+          <Bar
+            thin
+            done={progress.items_done}
+            failed={progress.items_failed}
+            total={progress.items_total}
+            label={`Progress of ${job.model}`}
+          />
         </span>
       )}
       <span className="right stack tight job-end">
-        <Status of={job.status}>{job.status === "succeeded" && progress.items_failed > 0 ? `succeeded, ${progress.items_failed} failed` : job.status}</Status>
+        <Status of={job.status}>
+          {job.status === "succeeded" && progress.items_failed > 0
+            ? `succeeded, ${progress.items_failed} failed`
+            : job.status}
+        </Status>
         <span className="small soft">
           <Money of={job.cost.captured} />
         </span>

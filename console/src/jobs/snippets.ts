@@ -16,12 +16,19 @@ export function submitSnippets(origin: string, request: Request, inputsAre: "ima
     request.deadline_s && `deadline_s=${request.deadline_s}`,
     request.priority && request.priority !== "normal" && `priority="${request.priority}"`,
     request.own_machines && "own_machines=True",
-    request.requirements && Object.keys(request.requirements).length > 0 && `requirements=${python(request.requirements)}`,
+    request.requirements &&
+      Object.keys(request.requirements).length > 0 &&
+      `requirements=${python(request.requirements)}`,
   ].filter(Boolean);
   const tail = options.length ? `,\n    ${options.join(", ")},\n` : "";
   const inputs = inputsAre === "images" ? 'sorted(Path("images").glob("*.png"))' : 'np.load("inputs.npy")';
   const needs = inputsAre === "images" ? "from pathlib import Path\n" : "import numpy as np\n";
-  const cliOptions = [request.budget_usd && ` --budget-usd ${request.budget_usd}`, request.deadline_s && ` --deadline-s ${request.deadline_s}`].filter(Boolean).join("");
+  const cliOptions = [
+    request.budget_usd && ` --budget-usd ${request.budget_usd}`,
+    request.deadline_s && ` --deadline-s ${request.deadline_s}`,
+  ]
+    .filter(Boolean)
+    .join("");
   return {
     python: `${needs}from fabric import Client\n\nclient = Client("${origin}", "YOUR_API_KEY")\njob = client.submit("${model}", ${inputs}${tail})\nresults = job.wait().results()\nprint({name: array.shape for name, array in results.items()})`,
     curl: `curl -s "${origin}/api/v1/jobs" \\\n  -H "Authorization: Bearer $FABRIC_API_KEY" \\\n  -H "Content-Type: application/json" \\\n  -H "Idempotency-Key: $(uuidgen)" \\\n  -d '${JSON.stringify(request, null, 2).replaceAll("'", "'\\''")}'`,
@@ -39,5 +46,9 @@ export function jobSnippets(origin: string, id: string, output: string): Snippet
 }
 
 function python(value: unknown): string {
-  return JSON.stringify(value).replaceAll("true", "True").replaceAll("false", "False").replaceAll(":", ": ").replaceAll(",", ", ");
+  return JSON.stringify(value)
+    .replaceAll("true", "True")
+    .replaceAll("false", "False")
+    .replaceAll(":", ": ")
+    .replaceAll(",", ", ");
 }

@@ -7,12 +7,27 @@ import { shapeText } from "./shape";
 
 type Model = Schemas["ModelOut"];
 
-export function CardEditor({ model, busy, verb, onSave }: { model: Model; busy: boolean; verb: string; onSave: (card: Record<string, unknown>) => Promise<void> }) {
+export function CardEditor({
+  model,
+  busy,
+  verb,
+  onSave,
+}: {
+  model: Model;
+  busy: boolean;
+  verb: string;
+  onSave: (card: Record<string, unknown>) => Promise<void>;
+}) {
   const [description, setDescription] = useState(model.description);
-  const [inputs, setInputs] = useState<Record<string, InputForm>>(() => Object.fromEntries(Object.keys(model.inputs).map((name) => [name, formOf(model, name)])));
+  const [inputs, setInputs] = useState<Record<string, InputForm>>(() =>
+    Object.fromEntries(Object.keys(model.inputs).map((name) => [name, formOf(model, name)])),
+  );
   const outputs = (model.card.outputs ?? {}) as Record<string, { labels?: string[] | null }>;
-  const [labels, setLabels] = useState<Record<string, string>>(() => Object.fromEntries(Object.keys(model.outputs).map((name) => [name, (outputs[name]?.labels ?? []).join("\n")])));
-  const change = (name: string, part: Partial<InputForm>) => setInputs((all) => ({ ...all, [name]: { ...(all[name] ?? formOf(model, name)), ...part } }));
+  const [labels, setLabels] = useState<Record<string, string>>(() =>
+    Object.fromEntries(Object.keys(model.outputs).map((name) => [name, (outputs[name]?.labels ?? []).join("\n")])),
+  );
+  const change = (name: string, part: Partial<InputForm>) =>
+    setInputs((all) => ({ ...all, [name]: { ...(all[name] ?? formOf(model, name)), ...part } }));
 
   return (
     <form
@@ -27,7 +42,12 @@ export function CardEditor({ model, busy, verb, onSave }: { model: Model; busy: 
       }}
     >
       <Field label="Description">
-        <input type="text" maxLength={300} value={description} onChange={(event) => setDescription(event.target.value)} />
+        <input
+          type="text"
+          maxLength={300}
+          value={description}
+          onChange={(event) => setDescription(event.target.value)}
+        />
       </Field>
       {Object.entries(model.inputs).map(([name, tensor]) => {
         const form = inputs[name] ?? formOf(model, name);
@@ -37,10 +57,18 @@ export function CardEditor({ model, busy, verb, onSave }: { model: Model; busy: 
               Input {name} <span className="soft small">{shapeText(tensor)}</span>
             </legend>
             <div className="segments">
-              <button type="button" aria-pressed={form.codec === "tensor"} onClick={() => change(name, { codec: "tensor" })}>
+              <button
+                type="button"
+                aria-pressed={form.codec === "tensor"}
+                onClick={() => change(name, { codec: "tensor" })}
+              >
                 Numbers
               </button>
-              <button type="button" aria-pressed={form.codec === "image"} onClick={() => change(name, { codec: "image" })}>
+              <button
+                type="button"
+                aria-pressed={form.codec === "image"}
+                onClick={() => change(name, { codec: "image" })}
+              >
                 Pictures
               </button>
             </div>
@@ -53,7 +81,11 @@ export function CardEditor({ model, busy, verb, onSave }: { model: Model; busy: 
         <div className="stack labels">
           {Object.keys(model.outputs).map((name) => (
             <Field key={name} label={`Output ${name}`} hint="One a line, in the order of the model.">
-              <textarea rows={4} value={labels[name] ?? ""} onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))} />
+              <textarea
+                rows={4}
+                value={labels[name] ?? ""}
+                onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))}
+              />
             </Field>
           ))}
         </div>
@@ -78,17 +110,30 @@ function ImageForm({ form, onChange }: { form: InputForm; onChange: (part: Parti
         </select>
       </Field>
       <Field label="Order of axes">
-        <select value={form.layout} onChange={(event) => onChange({ layout: event.target.value as InputForm["layout"] })}>
+        <select
+          value={form.layout}
+          onChange={(event) => onChange({ layout: event.target.value as InputForm["layout"] })}
+        >
           <option value="nchw">channels first</option>
           <option value="nhwc">channels last</option>
           <option value="flat">all in one row</option>
         </select>
       </Field>
       <Field label="Resize to height" hint="Empty: pictures have the size already.">
-        <input type="text" inputMode="numeric" value={form.height} onChange={(event) => onChange({ height: event.target.value })} />
+        <input
+          type="text"
+          inputMode="numeric"
+          value={form.height}
+          onChange={(event) => onChange({ height: event.target.value })}
+        />
       </Field>
       <Field label="Resize to width">
-        <input type="text" inputMode="numeric" value={form.width} onChange={(event) => onChange({ width: event.target.value })} />
+        <input
+          type="text"
+          inputMode="numeric"
+          value={form.width}
+          onChange={(event) => onChange({ width: event.target.value })}
+        />
       </Field>
       <Field label="Values the model expects">
         <select value={form.scale} onChange={(event) => onChange({ scale: event.target.value as Scale })}>
@@ -101,7 +146,12 @@ function ImageForm({ form, onChange }: { form: InputForm; onChange: (part: Parti
       </Field>
       {form.scale === "own" && (
         <Field label="Factor for a byte">
-          <input type="text" inputMode="decimal" value={form.factor} onChange={(event) => onChange({ factor: event.target.value })} />
+          <input
+            type="text"
+            inputMode="decimal"
+            value={form.factor}
+            onChange={(event) => onChange({ factor: event.target.value })}
+          />
         </Field>
       )}
     </div>

@@ -2,7 +2,12 @@
 import type { Schemas } from "../api/client";
 
 type Model = Schemas["ModelOut"];
-export const SCALES = { unit: "0 … 1", bytes: "0 … 255", imagenet: "ImageNet (mean and deviation)", own: "a factor of my own" } as const;
+export const SCALES = {
+  unit: "0 … 1",
+  bytes: "0 … 255",
+  imagenet: "ImageNet (mean and deviation)",
+  own: "a factor of my own",
+} as const;
 export type Scale = keyof typeof SCALES;
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
@@ -62,10 +67,18 @@ export function labelsOf(text: string): string[] | null {
   return trimmed.split(/\r?\n/).map((label) => label.trim());
 }
 
-export function cardOf(description: string, inputs: Record<string, InputForm>, labels: Record<string, string>): Record<string, unknown> {
+export function cardOf(
+  description: string,
+  inputs: Record<string, InputForm>,
+  labels: Record<string, string>,
+): Record<string, unknown> {
   const named = Object.entries(labels).flatMap(([name, text]) => {
     const list = labelsOf(text);
     return list ? [[name, { labels: list }]] : [];
   });
-  return { description, inputs: Object.fromEntries(Object.entries(inputs).map(([name, form]) => [name, entryOf(form)])), outputs: Object.fromEntries(named) };
+  return {
+    description,
+    inputs: Object.fromEntries(Object.entries(inputs).map(([name, form]) => [name, entryOf(form)])),
+    outputs: Object.fromEntries(named),
+  };
 }

@@ -21,7 +21,12 @@ export function nameOf(fileName: string): string {
   );
 }
 
-export async function uploadModel(name: string, file: Blob, card: unknown, onSent?: (share: number) => void): Promise<Model> {
+export async function uploadModel(
+  name: string,
+  file: Blob,
+  card: unknown,
+  onSent?: (share: number) => void,
+): Promise<Model> {
   const form = new FormData();
   form.append("name", name);
   if (card) form.append("card", JSON.stringify(card));
@@ -75,7 +80,9 @@ export function DropModel({ onDone }: { onDone: (model: Model) => void }) {
     return (
       <div className="stack">
         <p>
-          <strong>{made.name}</strong> is accepted: {Object.keys(made.inputs).length} in, {Object.keys(made.outputs).length} out, {made.parameters.toLocaleString("en-US")} parameters. How shall its inputs be read?
+          <strong>{made.name}</strong> is accepted: {Object.keys(made.inputs).length} in,{" "}
+          {Object.keys(made.outputs).length} out, {made.parameters.toLocaleString("en-US")} parameters. How shall its
+          inputs be read?
         </p>
         <CardEditor model={made} busy={sent !== null} verb="Use these" onSave={send} />
         {error !== null && <Failure error={error} />}
@@ -95,13 +102,20 @@ export function DropModel({ onDone }: { onDone: (model: Model) => void }) {
         void send(null);
       }}
     >
-      <Field label="What shall it be called?" hint={`${file.name}, ${bytesText(file.size)}. A name that you have already gets a new version.`}>
+      <Field
+        label="What shall it be called?"
+        hint={`${file.name}, ${bytesText(file.size)}. A name that you have already gets a new version.`}
+      >
         <input type="text" required maxLength={100} value={name} onChange={(event) => setName(event.target.value)} />
       </Field>
       {error !== null && <Failure error={error} />}
       <div className="row">
         <button type="submit" className="button primary" disabled={sent !== null}>
-          {sent === null ? "Upload it" : sent < 1 ? `Uploading, ${Math.round(100 * sent)} %` : "Examining and measuring …"}
+          {sent === null
+            ? "Upload it"
+            : sent < 1
+              ? `Uploading, ${Math.round(100 * sent)} %`
+              : "Examining and measuring …"}
         </button>
         <button type="button" className="button" disabled={sent !== null} onClick={() => setFile(null)}>
           Another file

@@ -1,4 +1,4 @@
-import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { api, type Schemas } from "../api/client";
@@ -40,7 +40,7 @@ export function JobPage() {
           <span className="row">
             <Status of={job.status} />
             <span>
-              started <Ago at={job.created_at} />
+              submitted <Ago at={job.created_at} />
             </span>
             <Id of={job.id} />
           </span>
@@ -99,7 +99,8 @@ export function JobPage() {
             toast("Cancelled. The rest of what was set aside is yours again.");
           }}
         >
-          What is done is kept and stays paid: <Money of={job.cost.captured} /> so far. Nothing more is charged, and the rest of the <Money of={job.cost.held} /> set aside comes back at once.
+          What is done is kept and stays paid: <Money of={job.cost.captured} /> so far. Nothing more is charged, and the
+          rest of the <Money of={job.cost.held} /> set aside comes back at once.
         </Confirm>
       )}
       {asking === "budget" && <AddBudget job={job} onDone={renew} onClose={() => setAsking(null)} />}
@@ -158,13 +159,29 @@ function Progress({ job }: { job: Job }) {
           <strong>
             {countText(ended)} of {plural(progress.items_total, "item")}
           </strong>
-          <span className="soft">{progress.items_total ? `${Math.floor((100 * ended) / progress.items_total)} %` : ""}</span>
+          <span className="soft">
+            {progress.items_total ? `${Math.floor((100 * ended) / progress.items_total)} %` : ""}
+          </span>
         </div>
-        <Bar done={progress.items_done} failed={progress.items_failed} total={progress.items_total} label="Items done" />
+        <Bar
+          done={progress.items_done}
+          failed={progress.items_failed}
+          total={progress.items_total}
+          label="Items done"
+        />
       </div>
       <dl className="facts">
-        <Fact name={isOpen(job) ? "Items a second now" : "Items a second"}>{now ? now.toFixed(now < 10 ? 1 : 0) : "none yet"}</Fact>
-        <Fact name={isOpen(job) ? "Cost so far" : "Cost"} note={<>of <Money of={cost.held} /> set aside</>}>
+        <Fact name={isOpen(job) ? "Items a second now" : "Items a second"}>
+          {now ? now.toFixed(now < 10 ? 1 : 0) : "none yet"}
+        </Fact>
+        <Fact
+          name={isOpen(job) ? "Cost so far" : "Cost"}
+          note={
+            <>
+              of <Money of={cost.held} /> set aside
+            </>
+          }
+        >
           <Money of={cost.captured} />
         </Fact>
         <Fact name="Waited">{secondsText(job.queue_s)}</Fact>
@@ -193,7 +210,9 @@ function FailedItems({ job }: { job: Job }) {
           </li>
         ))}
       </ul>
-      {shown.length < job.progress.items_failed && <p className="small soft">The first {shown.length} are shown. The results list them all.</p>}
+      {shown.length < job.progress.items_failed && (
+        <p className="small soft">The first {shown.length} are shown. The results list them all.</p>
+      )}
     </section>
   );
 }
@@ -201,7 +220,10 @@ function FailedItems({ job }: { job: Job }) {
 function Timeline({ job }: { job: Job }) {
   const query = useInfiniteQuery(subtasksQuery(job.id));
   const parts = useMemo(() => query.data?.pages.flatMap((page) => page.data) ?? [], [query.data]);
-  const names = useMemo(() => new Map((job.cost.by_provider ?? []).map((share) => [share.provider_id, share.name])), [job.cost.by_provider]);
+  const names = useMemo(
+    () => new Map((job.cost.by_provider ?? []).map((share) => [share.provider_id, share.name])),
+    [job.cost.by_provider],
+  );
   const tried = parts.some((part) => part.attempts.length > 0);
   return (
     <section className="sheet">
@@ -216,7 +238,12 @@ function Timeline({ job }: { job: Job }) {
       {query.hasNextPage && (
         <div className="row">
           <span className="small soft">The first {countText(parts.length)} parts are drawn.</span>
-          <button type="button" className="button small" disabled={query.isFetchingNextPage} onClick={() => query.fetchNextPage()}>
+          <button
+            type="button"
+            className="button small"
+            disabled={query.isFetchingNextPage}
+            onClick={() => query.fetchNextPage()}
+          >
             Draw more
           </button>
         </div>
@@ -271,16 +298,17 @@ function Bill({ job }: { job: Job }) {
           </>
         )}
       </dl>
-      <p className="small soft">Only seconds of tries that delivered are charged. Loading a model, waiting and failed tries cost nothing.</p>
+      <p className="small soft">
+        Only seconds of tries that delivered are charged. Loading a model, waiting and failed tries cost nothing.
+      </p>
       {job.own_machines && <p className="small soft">Parts that ran on machines of your own cost nothing.</p>}
     </section>
   );
 }
 
 function Snippets({ job }: { job: Job }) {
-  const client = useQueryClient();
-  const outputs = client.getQueryData(resultsQuery(job.id).queryKey)?.outputs;
-  return <SnippetTabs of={jobSnippets(location.origin, job.id, outputs?.[0]?.name ?? "output")} />;
+  const { data } = useQuery({ ...resultsQuery(job.id), enabled: !isOpen(job) });
+  return <SnippetTabs of={jobSnippets(location.origin, job.id, data?.outputs[0]?.name ?? "output")} />;
 }
 
 function AddBudget({ job, onDone, onClose }: { job: Job; onDone: (job: Job) => void; onClose: () => void }) {
@@ -294,11 +322,21 @@ function AddBudget({ job, onDone, onClose }: { job: Job; onDone: (job: Job) => v
         onSubmit={(event) => {
           event.preventDefault();
           if (exact) {
-            api.post("/api/v1/jobs/{job_id}/budget", { path: { job_id: job.id }, body: { add_usd: exact } }).then((changed) => (onDone(changed), toast("Added. The job goes on."), onClose()), setError);
+            api
+              .post("/api/v1/jobs/{job_id}/budget", { path: { job_id: job.id }, body: { add_usd: exact } })
+              .then((changed) => {
+                onDone(changed);
+                toast("Added. The job goes on.");
+                onClose();
+              }, setError);
           }
         }}
       >
-        <Field label="How much more it may cost" hint="From your own credit. What is not used comes back at the end." error={amount && !exact ? "Write an amount such as 1.50." : null}>
+        <Field
+          label="How much more it may cost"
+          hint="From your own credit. What is not used comes back at the end."
+          error={amount && !exact ? "Write an amount such as 1.50." : null}
+        >
           <span className="money-input">
             <span>$</span>
             <input type="text" inputMode="decimal" value={amount} onChange={(event) => setAmount(event.target.value)} />
@@ -317,4 +355,3 @@ function AddBudget({ job, onDone, onClose }: { job: Job; onDone: (job: Job) => v
     </Dialog>
   );
 }
-

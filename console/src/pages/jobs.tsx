@@ -17,7 +17,13 @@ export function JobsPage() {
   const query = useInfiniteQuery(jobsQuery(status ?? null));
   const rows = query.data?.pages.flatMap((page) => page.data) ?? [];
   const list = useRef<HTMLUListElement>(null);
-  const virtual = useWindowVirtualizer({ count: rows.length, estimateSize: () => ROW_PX, overscan: 10, scrollMargin: list.current?.offsetTop ?? 0, getItemKey: (index) => rows[index]?.id ?? index });
+  const virtual = useWindowVirtualizer({
+    count: rows.length,
+    estimateSize: () => ROW_PX,
+    overscan: 10,
+    scrollMargin: list.current?.offsetTop ?? 0,
+    getItemKey: (index) => rows[index]?.id ?? index,
+  });
   const shown = virtual.getVirtualItems();
   const last = shown.at(-1)?.index ?? 0;
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = query;
@@ -34,14 +40,24 @@ export function JobsPage() {
       </Head>
       <nav className="segments" aria-label="Filter by state">
         {FILTERS.map((one) => (
-          <Link key={one ?? "all"} to="/jobs" search={one ? { status: one } : {}} aria-current={status === one ? "true" : undefined} activeProps={{}} replace>
+          <Link
+            key={one ?? "all"}
+            to="/jobs"
+            search={one ? { status: one } : {}}
+            activeOptions={{ exact: true }}
+            replace
+          >
             {one ?? "all"}
           </Link>
         ))}
       </nav>
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
       <section className="sheet flush" aria-label="Jobs">
-        {query.isPending && <div className="empty"><Skeleton lines={6} /></div>}
+        {query.isPending && (
+          <div className="empty">
+            <Skeleton lines={6} />
+          </div>
+        )}
         {query.data && rows.length === 0 && (
           <Empty
             title={status ? `No job is ${status}` : "No jobs yet"}
@@ -51,7 +67,9 @@ export function JobsPage() {
               </Link>
             }
           >
-            {status ? "Nothing of yours is in that state now." : "A job is a model and a pile of inputs. It is split over many machines and comes back in order."}
+            {status
+              ? "Nothing of yours is in that state now."
+              : "A job is a model and a pile of inputs. It is split over many machines and comes back in order."}
           </Empty>
         )}
         <ul className="list virtual" ref={list} style={{ height: virtual.getTotalSize() }}>
@@ -59,7 +77,12 @@ export function JobsPage() {
             const job = rows[item.index];
             return (
               job && (
-                <li key={job.id} data-index={item.index} ref={virtual.measureElement} style={{ transform: `translateY(${item.start - virtual.options.scrollMargin}px)` }}>
+                <li
+                  key={job.id}
+                  data-index={item.index}
+                  ref={virtual.measureElement}
+                  style={{ transform: `translateY(${item.start - virtual.options.scrollMargin}px)` }}
+                >
                   <JobRow job={job} />
                 </li>
               )

@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { api, type Schemas } from "../api/client";
-import { joinTokens as tokensQuery, machines as machinesQuery } from "../api/queries";
+import { machines as machinesQuery, joinTokens as tokensQuery } from "../api/queries";
 import { plural, typedAmount } from "../ui/amounts";
 import { Confirm, Dialog } from "../ui/dialog";
 import { Icon } from "../ui/icons";
@@ -19,7 +19,10 @@ export function MachinesPage() {
   const machines = query.data?.data ?? [];
   return (
     <>
-      <Head title="Machines" intro="What you lend. Models run on it in a sandbox, without network and without your files.">
+      <Head
+        title="Machines"
+        intro="What you lend. Models run on it in a sandbox, without network and without your files."
+      >
         <button type="button" className="button primary" onClick={() => setJoining(true)}>
           <Icon name="plus" /> Add a machine
         </button>
@@ -37,7 +40,8 @@ export function MachinesPage() {
               </button>
             }
           >
-            One command on any computer with Python finds and measures what it has. It earns for each second that it works; you set the price and may pause it at any time.
+            One command on any computer with Python finds and measures what it has. It earns for each second that it
+            works; you set the price and may pause it at any time.
           </Empty>
         </section>
       )}
@@ -58,13 +62,15 @@ function Join({ known, onClose }: { known: readonly Machine[]; onClose: () => vo
   const client = useQueryClient();
   const arrived = made && known.find((machine) => !made.before.has(machine.id));
   const make = () =>
-    api.post("/api/v1/providers/join-tokens", { body: { label: label || "machine", uses_max: 1, expires_s: HOUR_S } }).then(
-      (token) => {
-        setMade({ token, before: new Set(known.map((machine) => machine.id)) });
-        void client.invalidateQueries({ queryKey: ["join-tokens"] });
-      },
-      (reason) => setError(reason),
-    );
+    api
+      .post("/api/v1/providers/join-tokens", { body: { label: label || "machine", uses_max: 1, expires_s: HOUR_S } })
+      .then(
+        (token) => {
+          setMade({ token, before: new Set(known.map((machine) => machine.id)) });
+          void client.invalidateQueries({ queryKey: ["join-tokens"] });
+        },
+        (reason) => setError(reason),
+      );
   return (
     <section className="sheet" aria-label="Add a machine">
       <div className="row apart">
@@ -89,7 +95,15 @@ function Join({ known, onClose }: { known: readonly Machine[]; onClose: () => vo
               void make();
             }}
           >
-            <input type="text" aria-label="What the token is for" placeholder="what it is for, such as: workshop PC" maxLength={100} value={label} onChange={(event) => setLabel(event.target.value)} className="join-label" />
+            <input
+              type="text"
+              aria-label="What the token is for"
+              placeholder="what it is for, such as: workshop PC"
+              maxLength={100}
+              value={label}
+              onChange={(event) => setLabel(event.target.value)}
+              className="join-label"
+            />
             <button type="submit" className="button primary">
               Make a token
             </button>
@@ -105,7 +119,8 @@ function Join({ known, onClose }: { known: readonly Machine[]; onClose: () => vo
             </h3>
             <Code>{`provider-join --url ${location.origin} --token ${made.token.token}`}</Code>
             <p className="small soft">
-              The token is shown this once; we keep only its hash. The command comes with the Python package <code>onnx-fabric[provider]</code>.
+              The token is shown this once; we keep only its hash. The command comes with the Python package{" "}
+              <code>onnx-fabric[provider]</code>.
             </p>
           </div>
           <div className="stack" role="status">
@@ -140,8 +155,18 @@ function MachineSheet({ machine }: { machine: Machine }) {
       await renew();
       toast(words);
     });
-  const report = machine.agent_state as { state?: string; metrics?: Record<string, number>; slots?: { slot: number; state: string }[] };
-  const facts = machine.capabilities as { cpu?: string; cpu_cores?: number; memory_gib?: number; isolation?: string; onnxruntime_version?: string };
+  const report = machine.agent_state as {
+    state?: string;
+    metrics?: Record<string, number>;
+    slots?: { slot: number; state: string }[];
+  };
+  const facts = machine.capabilities as {
+    cpu?: string;
+    cpu_cores?: number;
+    memory_gib?: number;
+    isolation?: string;
+    onnxruntime_version?: string;
+  };
   const lives = machine.status === "online" || machine.status === "draining" || machine.status === "paused";
   return (
     <section className="sheet" aria-label={machine.name}>
@@ -162,12 +187,22 @@ function MachineSheet({ machine }: { machine: Machine }) {
         </div>
         <div className="row">
           {machine.status === "paused" && (
-            <button type="button" className="button small" onClick={() => change({ state: "online" }, `${machine.name} takes work again.`).catch(toastError)}>
+            <button
+              type="button"
+              className="button small"
+              onClick={() => change({ state: "online" }, `${machine.name} takes work again.`).catch(toastError)}
+            >
               Take work again
             </button>
           )}
           {machine.status === "online" && (
-            <button type="button" className="button small" onClick={() => change({ state: "paused" }, `${machine.name} is paused. What runs is finished.`).catch(toastError)}>
+            <button
+              type="button"
+              className="button small"
+              onClick={() =>
+                change({ state: "paused" }, `${machine.name} is paused. What runs is finished.`).catch(toastError)
+              }
+            >
               Pause
             </button>
           )}
@@ -199,7 +234,11 @@ function MachineSheet({ machine }: { machine: Machine }) {
           </thead>
           <tbody>
             {machine.slots.map((slot) => (
-              <SlotRow key={slot.slot} slot={slot} state={lives ? report.slots?.find((one) => one.slot === slot.slot)?.state : undefined} />
+              <SlotRow
+                key={slot.slot}
+                slot={slot}
+                state={lives ? report.slots?.find((one) => one.slot === slot.slot)?.state : undefined}
+              />
             ))}
           </tbody>
         </table>
@@ -236,7 +275,9 @@ function MachineSheet({ machine }: { machine: Machine }) {
         <Price
           machine={machine}
           onClose={() => setAsking(null)}
-          save={(price) => change({ price_usd_per_hour: price }, "The new price counts for what is given to it from now on.")}
+          save={(price) =>
+            change({ price_usd_per_hour: price }, "The new price counts for what is given to it from now on.")
+          }
         />
       )}
       {asking === "drain" && (
@@ -245,9 +286,15 @@ function MachineSheet({ machine }: { machine: Machine }) {
           verb="Drain it"
           danger={false}
           onClose={() => setAsking(null)}
-          act={() => api.post("/api/v1/providers/{provider_id}/drain", { path: id }).then(() => (toast("It finishes what runs, then leaves."), renew()))}
+          act={() =>
+            api.post("/api/v1/providers/{provider_id}/drain", { path: id }).then(() => {
+              toast("It finishes what runs, then leaves.");
+              return renew();
+            })
+          }
         >
-          It finishes what runs, takes nothing new, then leaves. Start <code>provider-join</code> again to bring it back.
+          It finishes what runs, takes nothing new, then leaves. Start <code>provider-join</code> again to bring it
+          back.
         </Confirm>
       )}
       {asking === "remove" && (
@@ -255,9 +302,15 @@ function MachineSheet({ machine }: { machine: Machine }) {
           title={`Remove ${machine.name}?`}
           verb="Remove it"
           onClose={() => setAsking(null)}
-          act={() => api.delete("/api/v1/providers/{provider_id}", { path: id }).then(() => (toast(`${machine.name} is removed.`), renew()))}
+          act={() =>
+            api.delete("/api/v1/providers/{provider_id}", { path: id }).then(() => {
+              toast(`${machine.name} is removed.`);
+              return renew();
+            })
+          }
         >
-          Its credential is refused and its node ended at once; what runs on it is given to others and not paid. What it earned stays yours. Drain it first to lose nothing.
+          Its credential is refused and its node ended at once; what runs on it is given to others and not paid. What it
+          earned stays yours. Drain it first to lose nothing.
         </Confirm>
       )}
     </section>
@@ -298,8 +351,18 @@ function SlotRow({ slot, state }: { slot: Slot; state: string | undefined }) {
   );
 }
 
-function Price({ machine, save, onClose }: { machine: Machine; save: (price: string) => Promise<void>; onClose: () => void }) {
-  const [price, setPrice] = useState(machine.slots[0] ? machine.slots[0].price_per_hour.usd.replace(/0+$/, "").replace(/\.$/, "") : "");
+function Price({
+  machine,
+  save,
+  onClose,
+}: {
+  machine: Machine;
+  save: (price: string) => Promise<void>;
+  onClose: () => void;
+}) {
+  const [price, setPrice] = useState(
+    machine.slots[0] ? machine.slots[0].price_per_hour.usd.replace(/0+$/, "").replace(/\.$/, "") : "",
+  );
   const [error, setError] = useState<unknown>(null);
   const exact = typedAmount(price);
   return (
@@ -311,7 +374,11 @@ function Price({ machine, save, onClose }: { machine: Machine; save: (price: str
           if (exact) save(exact).then(onClose, setError);
         }}
       >
-        <Field label="For an hour of each slot" hint="You get this less the platform's commission. Work that is given already keeps its price." error={exact ? null : "Write an amount such as 0.25."}>
+        <Field
+          label="For an hour of each slot"
+          hint="You get this less the platform's commission. Work that is given already keeps its price."
+          error={exact ? null : "Write an amount such as 0.25."}
+        >
           <span className="money-input">
             <span aria-hidden="true">$</span>
             <input type="text" inputMode="decimal" value={price} onChange={(event) => setPrice(event.target.value)} />
@@ -342,7 +409,9 @@ function Tokens() {
     const timer = setInterval(() => setNow(Date.now()), 10_000);
     return () => clearInterval(timer);
   }, []);
-  const live = (query.data?.data ?? []).filter((token) => !token.revoked_at && Date.parse(token.expires_at) > now && token.uses < token.uses_max);
+  const live = (query.data?.data ?? []).filter(
+    (token) => !token.revoked_at && Date.parse(token.expires_at) > now && token.uses < token.uses_max,
+  );
   if (live.length === 0) return null;
   return (
     <section className="sheet">
@@ -355,7 +424,8 @@ function Tokens() {
               <CopyButton text={token.id} what="id" />
               <br />
               <span className="small soft">
-                lets {plural(token.uses_max - token.uses, "more machine", "more machines")} join, ends <Ago at={token.expires_at} />
+                lets {plural(token.uses_max - token.uses, "more machine", "more machines")} join, ends{" "}
+                <Ago at={token.expires_at} />
               </span>
             </span>
             <button
@@ -364,7 +434,10 @@ function Tokens() {
               onClick={() =>
                 api
                   .delete("/api/v1/providers/join-tokens/{token_id}", { path: { token_id: token.id } })
-                  .then(() => (toast("Nobody joins with it any more."), client.invalidateQueries({ queryKey: ["join-tokens"] })))
+                  .then(() => {
+                    toast("Nobody joins with it any more.");
+                    return client.invalidateQueries({ queryKey: ["join-tokens"] });
+                  })
                   .catch(toastError)
               }
             >

@@ -7,7 +7,12 @@ import { Empty, Fact, Failure, Field, Head, Money, Skeleton, Status } from "../u
 
 type Offer = Schemas["OfferOut"];
 export type Sort = "price" | "speed" | "deal" | "memory";
-const SORTS: Record<Sort, string> = { deal: "best deal: speed for the price", price: "cheapest first", speed: "fastest first", memory: "most memory first" };
+const SORTS: Record<Sort, string> = {
+  deal: "best deal: speed for the price",
+  price: "cheapest first",
+  speed: "fastest first",
+  memory: "most memory first",
+};
 
 /** Dollars an hour for the speed of one common server core. A float is enough to sort by; amounts are shown exactly. */
 export function dealOf(offer: Offer): number {
@@ -15,7 +20,12 @@ export function dealOf(offer: Offer): number {
 }
 
 export function sorted(offers: readonly Offer[], sort: Sort): Offer[] {
-  const by: Record<Sort, (offer: Offer) => number> = { price: (o) => o.price_per_hour.usd_nanos, deal: dealOf, speed: (o) => -o.speed, memory: (o) => -o.memory_gib };
+  const by: Record<Sort, (offer: Offer) => number> = {
+    price: (o) => o.price_per_hour.usd_nanos,
+    deal: dealOf,
+    speed: (o) => -o.speed,
+    memory: (o) => -o.memory_gib,
+  };
   return [...offers].sort((a, b) => by[sort](a) - by[sort](b) || a.provider_name.localeCompare(b.provider_name));
 }
 
@@ -26,11 +36,16 @@ export function MarketplacePage() {
   const [accelerator, setAccelerator] = useState("");
   const [region, setRegion] = useState("");
   const all = query.data?.data ?? [];
-  const shown = sorted(all, sort).filter((offer) => (!accelerator || offer.accelerator === accelerator) && (!region || offer.region === region));
+  const shown = sorted(all, sort).filter(
+    (offer) => (!accelerator || offer.accelerator === accelerator) && (!region || offer.region === region),
+  );
   const kinds = (name: "accelerator" | "region") => [...new Set(all.map((offer) => offer[name]))].sort();
   return (
     <>
-      <Head title="Marketplace" intro="Slots on line now, with what their owners ask. A job takes the cheapest that suit, by itself." />
+      <Head
+        title="Marketplace"
+        intro="Slots on line now, with what their owners ask. A job takes the cheapest that suit, by itself."
+      />
       <dl className="facts">
         <Fact name="Machines on line">{stats.data ? countText(stats.data.providers_online) : "…"}</Fact>
         <Fact name="Slots on line" note={stats.data && `${stats.data.slots_busy} busy`}>
@@ -68,9 +83,17 @@ export function MarketplacePage() {
       </div>
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
       <section className="sheet flush" aria-label="Offers">
-        {query.isPending && <div className="empty"><Skeleton /></div>}
+        {query.isPending && (
+          <div className="empty">
+            <Skeleton />
+          </div>
+        )}
         {query.data && shown.length === 0 && (
-          <Empty title="Nothing is on offer">{all.length ? "No slot on line is of that kind. Try wider filters." : "No machine is on line now. Lend one of yours, and it is the first."}</Empty>
+          <Empty title="Nothing is on offer">
+            {all.length
+              ? "No slot on line is of that kind. Try wider filters."
+              : "No machine is on line now. Lend one of yours, and it is the first."}
+          </Empty>
         )}
         {shown.length > 0 && (
           <table className="cards">
@@ -90,7 +113,8 @@ export function MarketplacePage() {
                 <tr key={`${offer.provider_id} ${offer.slot}`}>
                   <td data-label="Machine">
                     <span>
-                      <strong>{offer.provider_name}</strong> <span className="soft">slot {offer.slot}</span> {offer.own && <span className="badge accent">yours</span>}
+                      <strong>{offer.provider_name}</strong> <span className="soft">slot {offer.slot}</span>{" "}
+                      {offer.own && <span className="badge accent">yours</span>}
                     </span>
                   </td>
                   <td data-label="Device">

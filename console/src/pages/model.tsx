@@ -50,7 +50,11 @@ function Shown({ model }: { model: Model }) {
         </Link>
         {model.own && (
           <>
-            <button type="button" className="button" onClick={() => setAsking(model.visibility === "public" ? "hide" : "publish")}>
+            <button
+              type="button"
+              className="button"
+              onClick={() => setAsking(model.visibility === "public" ? "hide" : "publish")}
+            >
               {model.visibility === "public" ? "Make private" : "Publish"}
             </button>
             <button type="button" className="button danger" onClick={() => setAsking("delete")}>
@@ -65,7 +69,9 @@ function Shown({ model }: { model: Model }) {
           {bytesText(model.size)}
         </Fact>
         <Fact name="One item takes" note="on one common processor thread">
-          {secondsText(model.profile.item_us / MEGA) === "0 ms" ? `${model.profile.item_us.toFixed(1)} µs` : secondsText(model.profile.item_us / MEGA)}
+          {secondsText(model.profile.item_us / MEGA) === "0 ms"
+            ? `${model.profile.item_us.toFixed(1)} µs`
+            : secondsText(model.profile.item_us / MEGA)}
         </Fact>
         <Fact name="Memory" note={`in batches of ${model.profile.batch_items_max}`}>
           {bytesText(model.profile.memory_bytes)}
@@ -73,8 +79,16 @@ function Shown({ model }: { model: Model }) {
       </dl>
       <div className="columns">
         <div className="stack wide">
-          <Tensors title="Inputs" tensors={model.inputs} card={(model.card.inputs ?? {}) as Record<string, Record<string, unknown>>} />
-          <Tensors title="Outputs" tensors={model.outputs} card={(model.card.outputs ?? {}) as Record<string, Record<string, unknown>>} />
+          <Tensors
+            title="Inputs"
+            tensors={model.inputs}
+            card={(model.card.inputs ?? {}) as Record<string, Record<string, unknown>>}
+          />
+          <Tensors
+            title="Outputs"
+            tensors={model.outputs}
+            card={(model.card.outputs ?? {}) as Record<string, Record<string, unknown>>}
+          />
           <details className="sheet">
             <summary>The card, as it counts</summary>
             <Code>{JSON.stringify(model.card, null, 2)}</Code>
@@ -110,12 +124,24 @@ function Shown({ model }: { model: Model }) {
         </div>
       </div>
       {asking === "publish" && (
-        <Confirm title={`Publish ${model.name}?`} verb="Publish" danger={false} act={() => publish("public")} onClose={() => setAsking(null)}>
-          Everybody on this fabric may then run it, and see its inputs, outputs and description. You can make it private again at any time.
+        <Confirm
+          title={`Publish ${model.name}?`}
+          verb="Publish"
+          danger={false}
+          act={() => publish("public")}
+          onClose={() => setAsking(null)}
+        >
+          Everybody on this fabric may then run it, and see its inputs, outputs and description. You can make it private
+          again at any time.
         </Confirm>
       )}
       {asking === "hide" && (
-        <Confirm title={`Make ${model.name} private?`} verb="Make private" act={() => publish("private")} onClose={() => setAsking(null)}>
+        <Confirm
+          title={`Make ${model.name} private?`}
+          verb="Make private"
+          act={() => publish("private")}
+          onClose={() => setAsking(null)}
+        >
           Others can then start no new jobs with it.
         </Confirm>
       )}
@@ -138,7 +164,15 @@ function Shown({ model }: { model: Model }) {
   );
 }
 
-function Tensors({ title, tensors, card }: { title: string; tensors: Model["inputs"]; card: Record<string, Record<string, unknown>> }) {
+function Tensors({
+  title,
+  tensors,
+  card,
+}: {
+  title: string;
+  tensors: Model["inputs"];
+  card: Record<string, Record<string, unknown>>;
+}) {
   return (
     <section className="sheet">
       <h2>{title}</h2>
@@ -153,7 +187,10 @@ function Tensors({ title, tensors, card }: { title: string; tensors: Model["inpu
               </span>
               {card[name]?.codec === "image" && (
                 <span className="small soft">
-                  Pictures: {String(card[name]?.color)}, {Array.isArray(card[name]?.resize) ? `resized to ${(card[name]?.resize as number[]).join(" × ")}` : "in the size that the model takes"}
+                  Pictures: {String(card[name]?.color)},{" "}
+                  {card[name] && Array.isArray(card[name].resize)
+                    ? `resized to ${(card[name].resize as number[]).join(" × ")}`
+                    : "in the size that the model takes"}
                 </span>
               )}
               {labels && (

@@ -28,9 +28,16 @@ export function ModelsPage() {
       )}
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
       <section className="sheet flush" aria-label="Models">
-        {query.isPending && <div className="empty"><Skeleton /></div>}
+        {query.isPending && (
+          <div className="empty">
+            <Skeleton />
+          </div>
+        )}
         {query.data && models.length === 0 && (
-          <Empty title="No models yet">Add an ONNX file. It is examined and measured before it is accepted, and stays yours alone until you publish it.</Empty>
+          <Empty title="No models yet">
+            Add an ONNX file. It is examined and measured before it is accepted, and stays yours alone until you publish
+            it.
+          </Empty>
         )}
         <ul className="list">
           {models.map((model) => (
@@ -44,7 +51,10 @@ export function ModelsPage() {
                     {!model.own && <span className="badge">of somebody else</span>}
                   </span>
                   <span className="small soft wrap">
-                    {model.description || Object.entries(model.inputs).map(([name, tensor]) => `${name}: ${shapeText(tensor)}`).join(", ")}
+                    {model.description ||
+                      Object.entries(model.inputs)
+                        .map(([name, tensor]) => `${name}: ${shapeText(tensor)}`)
+                        .join(", ")}
                   </span>
                 </span>
                 <span className="right small soft num">
@@ -59,7 +69,12 @@ export function ModelsPage() {
       </section>
       {query.hasNextPage && (
         <div>
-          <button type="button" className="button" disabled={query.isFetchingNextPage} onClick={() => query.fetchNextPage()}>
+          <button
+            type="button"
+            className="button"
+            disabled={query.isFetchingNextPage}
+            onClick={() => query.fetchNextPage()}
+          >
             Show more
           </button>
         </div>

@@ -3,15 +3,15 @@ import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { api, randomKey, type Schemas, upload } from "../api/client";
 import { model as modelQuery, models as modelsQuery } from "../api/queries";
-import { type Draft, countedItems, emptyDraft, gathered } from "../jobs/drafts";
+import { countedItems, type Draft, emptyDraft, gathered } from "../jobs/drafts";
 import { InputEditor } from "../jobs/input-editor";
-import { DropModel } from "../models/drop-model";
-import { emptyLimits, LimitsEditor, type Limits, workOf } from "../jobs/limits";
+import { emptyLimits, type Limits, LimitsEditor, workOf } from "../jobs/limits";
 import { QuotePanel } from "../jobs/quote-panel";
 import { type Request, remember, remembered } from "../jobs/remembered";
 import { submitSnippets } from "../jobs/snippets";
-import { newJob as route } from "../router";
+import { DropModel } from "../models/drop-model";
 import { shapeText } from "../models/shape";
+import { newJob as route } from "../router";
 import { Failure, Head, Skeleton } from "../ui/small";
 import { SnippetTabs } from "../ui/snippets";
 import { toast } from "../ui/toasts";
@@ -43,7 +43,17 @@ export function NewJobPage() {
   );
 }
 
-function ModelChoice({ chosen, onChoose, onDrop, dropping }: { chosen: string | null; onChoose: (name: string) => void; onDrop: () => void; dropping: boolean }) {
+function ModelChoice({
+  chosen,
+  onChoose,
+  onDrop,
+  dropping,
+}: {
+  chosen: string | null;
+  onChoose: (name: string) => void;
+  onDrop: () => void;
+  dropping: boolean;
+}) {
   const query = useInfiniteQuery(modelsQuery);
   const models = query.data?.pages.flatMap((page) => page.data) ?? [];
   useEffect(() => {
@@ -54,9 +64,20 @@ function ModelChoice({ chosen, onChoose, onDrop, dropping }: { chosen: string | 
   return (
     <div className="choices">
       {models.map((model) => (
-        <button type="button" className="choice" key={model.id} aria-pressed={!dropping && (chosen === model.name || chosen?.split(":")[0] === model.name)} onClick={() => onChoose(model.name)}>
+        <button
+          type="button"
+          className="choice"
+          key={model.id}
+          aria-pressed={!dropping && (chosen === model.name || chosen?.split(":")[0] === model.name)}
+          onClick={() => onChoose(model.name)}
+        >
           <strong className="wrap">{model.name}</strong>
-          <span className="small soft wrap">{model.description || Object.entries(model.inputs).map(([name, tensor]) => `${name} ${shapeText(tensor)}`).join(", ")}</span>
+          <span className="small soft wrap">
+            {model.description ||
+              Object.entries(model.inputs)
+                .map(([name, tensor]) => `${name} ${shapeText(tensor)}`)
+                .join(", ")}
+          </span>
         </button>
       ))}
       <button type="button" className="choice" aria-pressed={dropping} onClick={onDrop}>
@@ -77,7 +98,9 @@ function Form({ reference, before }: { reference: string; before: Request | null
 function Filled({ model, before }: { model: Schemas["ModelOut"]; before: Request | null }) {
   const navigate = useNavigate();
   const client = useQueryClient();
-  const [drafts, setDrafts] = useState<Record<string, Draft>>(() => Object.fromEntries(Object.keys(model.inputs).map((name) => [name, emptyDraft(before, name)])));
+  const [drafts, setDrafts] = useState<Record<string, Draft>>(() =>
+    Object.fromEntries(Object.keys(model.inputs).map((name) => [name, emptyDraft(before, name)])),
+  );
   const [limits, setLimits] = useState<Limits>(() => emptyLimits(before));
   const [sent, setSent] = useState<number | null>(null);
   const [error, setError] = useState<unknown>(null);
@@ -86,7 +109,11 @@ function Filled({ model, before }: { model: Schemas["ModelOut"]; before: Request
   const cards = (model.card.inputs ?? {}) as Record<string, { codec?: string }>;
   const items = countedItems(Object.values(drafts));
   const work = workOf(limits, model.name);
-  const ready = items !== null && items > 0 && work.problems.length === 0 && Object.values(drafts).every((draft) => draft.count !== null);
+  const ready =
+    items !== null &&
+    items > 0 &&
+    work.problems.length === 0 &&
+    Object.values(drafts).every((draft) => draft.count !== null);
   const images = Object.values(cards).some((card) => card.codec === "image");
 
   const start = async () => {
@@ -115,7 +142,14 @@ function Filled({ model, before }: { model: Schemas["ModelOut"]; before: Request
             <b>2</b> The inputs
           </h2>
           {Object.entries(model.inputs).map(([name, tensor]) => (
-            <InputEditor key={name} name={name} tensor={tensor} codec={cards[name]?.codec ?? "tensor"} draft={drafts[name] ?? emptyDraft(null, name)} onChange={(draft) => setDrafts((all) => ({ ...all, [name]: draft }))} />
+            <InputEditor
+              key={name}
+              name={name}
+              tensor={tensor}
+              codec={cards[name]?.codec ?? "tensor"}
+              draft={drafts[name] ?? emptyDraft(null, name)}
+              onChange={(draft) => setDrafts((all) => ({ ...all, [name]: draft }))}
+            />
           ))}
         </section>
         <section className="sheet">
@@ -126,16 +160,36 @@ function Filled({ model, before }: { model: Schemas["ModelOut"]; before: Request
         </section>
         <details className="sheet">
           <summary>The same from code</summary>
-          <SnippetTabs of={submitSnippets(location.origin, { ...work.body, inputs: [{ name: Object.keys(model.inputs)[0] ?? "input", files: ["file_…"], broadcast: false }] }, images ? "images" : "arrays")} />
+          <SnippetTabs
+            of={submitSnippets(
+              location.origin,
+              {
+                ...work.body,
+                inputs: [{ name: Object.keys(model.inputs)[0] ?? "input", files: ["file_…"], broadcast: false }],
+              },
+              images ? "images" : "arrays",
+            )}
+          />
         </details>
       </div>
       <div className="stack sticky">
         <QuotePanel work={work.body} items={items} broken={work.problems.length > 0} />
         {error !== null && <Failure error={error} />}
-        <button type="button" className="button primary large" disabled={!ready || sent !== null} onClick={() => void start()}>
+        <button
+          type="button"
+          className="button primary large"
+          disabled={!ready || sent !== null}
+          onClick={() => void start()}
+        >
           {sent === null ? "Start the job" : sent < 1 ? `Uploading, ${Math.round(100 * sent)} %` : "Starting …"}
         </button>
-        {!ready && sent === null && <p className="small soft">{items === null ? "Add inputs first; the price is shown as soon as they are counted." : "Something above needs mending."}</p>}
+        {!ready && sent === null && (
+          <p className="small soft">
+            {items === null
+              ? "Add inputs first; the price is shown as soon as they are counted."
+              : "Something above needs mending."}
+          </p>
+        )}
       </div>
     </div>
   );
@@ -146,7 +200,9 @@ async function uploadAll(files: readonly File[], onSent: (share: number) => void
   for (let start = 0; start < files.length; start += FILES_PER_UPLOAD) {
     const form = new FormData();
     for (const file of files.slice(start, start + FILES_PER_UPLOAD)) form.append("file", file, file.name);
-    const made = await upload<Schemas["FilesOut"]>("/api/v1/files", form, (share) => onSent((start + share * Math.min(FILES_PER_UPLOAD, files.length - start)) / files.length));
+    const made = await upload<Schemas["FilesOut"]>("/api/v1/files", form, (share) =>
+      onSent((start + share * Math.min(FILES_PER_UPLOAD, files.length - start)) / files.length),
+    );
     ids.push(...made.data.map((file) => file.id));
   }
   return ids;

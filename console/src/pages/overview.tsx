@@ -31,7 +31,10 @@ export function OverviewPage() {
         </Fact>
         <Fact name="Set aside for open jobs">{purse.data ? <Money of={purse.data.held} /> : "…"}</Fact>
         <Fact name="Open jobs of yours">{recent.data ? open.length : "…"}</Fact>
-        <Fact name="Slots on line" note={network.data && `${network.data.slots_busy} busy, on ${network.data.providers_online} machines`}>
+        <Fact
+          name="Slots on line"
+          note={network.data && `${network.data.slots_busy} busy, on ${network.data.providers_online} machines`}
+        >
           {network.data ? countText(network.data.slots_online) : "…"}
         </Fact>
       </dl>
@@ -42,7 +45,11 @@ export function OverviewPage() {
             <h2>Your latest jobs</h2>
             <Link to="/jobs">All jobs</Link>
           </div>
-          {recent.isPending && <div className="empty"><Skeleton /></div>}
+          {recent.isPending && (
+            <div className="empty">
+              <Skeleton />
+            </div>
+          )}
           {recent.error && <Failure error={recent.error} retry={() => recent.refetch()} />}
           {recent.data?.data.length === 0 && (
             <Empty
@@ -86,7 +93,8 @@ export function OverviewPage() {
             {mine.data?.data.length ? (
               <>
                 <p>
-                  {mine.data.data.filter((machine) => machine.status === "online").length} of {mine.data.data.length} on line.
+                  {mine.data.data.filter((machine) => machine.status === "online").length} of {mine.data.data.length} on
+                  line.
                   {purse.data && (
                     <>
                       {" "}
@@ -98,7 +106,10 @@ export function OverviewPage() {
               </>
             ) : (
               <>
-                <p className="soft">A machine that you lend earns for every second that it works. Models run in a sandbox, and you may pause at any time.</p>
+                <p className="soft">
+                  A machine that you lend earns for every second that it works. Models run in a sandbox, and you may
+                  pause at any time.
+                </p>
                 <Link to="/machines">Lend a machine</Link>
               </>
             )}

@@ -101,7 +101,9 @@ function Keys() {
       )}
       {query.isPending && <Skeleton lines={2} />}
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
-      {query.data?.data.length === 0 && !making && <Empty title="No keys yet">Make one to use the Python client or the command line.</Empty>}
+      {query.data?.data.length === 0 && !making && (
+        <Empty title="No keys yet">Make one to use the Python client or the command line.</Empty>
+      )}
       <ul className="list tightly">
         {query.data?.data.map((key) => (
           <li key={key.id} className="row apart">
@@ -110,7 +112,22 @@ function Keys() {
                 <strong className="wrap">{key.label}</strong> <code className="soft">{key.hint}…</code>
               </span>
               <span className="small soft">
-                {key.scopes.join(", ")} · {key.last_used_at ? <>used <Ago at={key.last_used_at} /></> : "never used"} · {key.expires_at ? <>ends <Ago at={key.expires_at} /></> : "does not end"}
+                {key.scopes.join(", ")} ·{" "}
+                {key.last_used_at ? (
+                  <>
+                    used <Ago at={key.last_used_at} />
+                  </>
+                ) : (
+                  "never used"
+                )}{" "}
+                ·{" "}
+                {key.expires_at ? (
+                  <>
+                    ends <Ago at={key.expires_at} />
+                  </>
+                ) : (
+                  "does not end"
+                )}
               </span>
             </span>
             <button type="button" className="button danger small" onClick={() => setRevoking(key)}>
@@ -124,7 +141,12 @@ function Keys() {
           title={`Delete the key “${revoking.label}”?`}
           verb="Delete it"
           onClose={() => setRevoking(null)}
-          act={() => api.delete("/api/v1/api-keys/{key_id}", { path: { key_id: revoking.id } }).then(() => (toast("The key is worthless now."), renew()))}
+          act={() =>
+            api.delete("/api/v1/api-keys/{key_id}", { path: { key_id: revoking.id } }).then(() => {
+              toast("The key is worthless now.");
+              return renew();
+            })
+          }
         >
           Whatever uses it is refused at once. That cannot be undone.
         </Confirm>
@@ -140,13 +162,21 @@ function NewKey({ onMade }: { onMade: (key: Schemas["ApiKeyCreated"]) => void })
   const [error, setError] = useState<unknown>(null);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    api.post("/api/v1/api-keys", { body: { label, scopes, expires_s: LIVES[life]?.[1] ?? null } }).then(onMade, setError);
+    api
+      .post("/api/v1/api-keys", { body: { label, scopes, expires_s: LIVES[life]?.[1] ?? null } })
+      .then(onMade, setError);
   };
   return (
     <form className="stack" onSubmit={submit}>
       <div className="grid-fields">
         <Field label="What is it for?">
-          <input type="text" required maxLength={100} value={label} onChange={(event) => setLabel(event.target.value)} />
+          <input
+            type="text"
+            required
+            maxLength={100}
+            value={label}
+            onChange={(event) => setLabel(event.target.value)}
+          />
         </Field>
         <Field label="Good for">
           <select value={life} onChange={(event) => setLife(Number(event.target.value))}>
@@ -162,7 +192,13 @@ function NewKey({ onMade }: { onMade: (key: Schemas["ApiKeyCreated"]) => void })
         <legend className="label">It may</legend>
         {Object.entries(SCOPES).map(([scope, words]) => (
           <label className="check" key={scope}>
-            <input type="checkbox" checked={scopes.includes(scope)} onChange={(event) => setScopes(event.target.checked ? [...scopes, scope] : scopes.filter((one) => one !== scope))} />
+            <input
+              type="checkbox"
+              checked={scopes.includes(scope)}
+              onChange={(event) =>
+                setScopes(event.target.checked ? [...scopes, scope] : scopes.filter((one) => one !== scope))
+              }
+            />
             <span>
               {words} <span className="soft small">({scope})</span>
             </span>
@@ -201,12 +237,33 @@ function Password({ email }: { email: string }) {
     <section className="sheet">
       <h2>Password</h2>
       <form className="stack" onSubmit={submit}>
-        <input type="text" className="visually-hidden" autoComplete="username" value={email} readOnly tabIndex={-1} aria-hidden="true" />
+        <input
+          type="text"
+          className="visually-hidden"
+          autoComplete="username"
+          value={email}
+          readOnly
+          tabIndex={-1}
+          aria-hidden="true"
+        />
         <Field label="Present password">
-          <input type="password" autoComplete="current-password" required value={current} onChange={(event) => setCurrent(event.target.value)} />
+          <input
+            type="password"
+            autoComplete="current-password"
+            required
+            value={current}
+            onChange={(event) => setCurrent(event.target.value)}
+          />
         </Field>
         <Field label="New password" hint="At least 8 characters. All other log-ins are ended.">
-          <input type="password" autoComplete="new-password" required minLength={8} value={next} onChange={(event) => setNext(event.target.value)} />
+          <input
+            type="password"
+            autoComplete="new-password"
+            required
+            minLength={8}
+            value={next}
+            onChange={(event) => setNext(event.target.value)}
+          />
         </Field>
         {error !== null && <Failure error={error} />}
         <div>

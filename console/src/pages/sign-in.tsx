@@ -22,7 +22,11 @@ export function SignInPage() {
     setError(null);
     try {
       const body = { email, password };
-      session.begin(registering ? await api.post("/api/v1/auth/register", { body }) : await api.post("/api/v1/auth/login", { body }));
+      session.begin(
+        registering
+          ? await api.post("/api/v1/auth/register", { body })
+          : await api.post("/api/v1/auth/login", { body }),
+      );
       await navigate({ href: next ?? "/" });
     } catch (reason) {
       setError(reason);
@@ -40,7 +44,10 @@ export function SignInPage() {
         <ul className="stack">
           <li>
             <strong>A price before, a bill after</strong>
-            <span>Only seconds that were really used are charged. No cold starts, no failed tries, never more than you allowed.</span>
+            <span>
+              Only seconds that were really used are charged. No cold starts, no failed tries, never more than you
+              allowed.
+            </span>
           </li>
           <li>
             <strong>Bring an ONNX file</strong>
@@ -57,9 +64,22 @@ export function SignInPage() {
           <h2>{registering ? "Make an account" : "Sign in"}</h2>
           <form className="stack" onSubmit={submit}>
             <Field label="E-mail address">
-              <input type="text" inputMode="email" name="email" autoComplete="username" required value={email} onChange={(event) => setEmail(event.target.value)} />
+              <input
+                type="text"
+                inputMode="email"
+                name="email"
+                autoComplete="username"
+                required
+                value={email}
+                onChange={(event) => setEmail(event.target.value)}
+              />
             </Field>
-            <Field label="Password" hint={registering ? "At least 8 characters. A sentence is easy to remember and hard to guess." : undefined}>
+            <Field
+              label="Password"
+              hint={
+                registering ? "At least 8 characters. A sentence is easy to remember and hard to guess." : undefined
+              }
+            >
               <input
                 type="password"
                 name="password"

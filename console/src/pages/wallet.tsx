@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { api, randomKey, send, type Schemas } from "../api/client";
+import { api, randomKey, type Schemas, send } from "../api/client";
 import { entries as entriesQuery, wallet as walletQuery } from "../api/queries";
 import { entryWords } from "../jobs/words";
 import { PlayMoney } from "../shell";
@@ -26,7 +26,9 @@ export function WalletPage() {
           Limits
         </button>
       </Head>
-      {purse.status !== "active" && <p className="notice warn">This wallet is {purse.status}; nothing new can be spent.</p>}
+      {purse.status !== "active" && (
+        <p className="notice warn">This wallet is {purse.status}; nothing new can be spent.</p>
+      )}
       <dl className="facts">
         <Fact name="Available" note="may be spent">
           <Money of={purse.available} />
@@ -67,9 +69,17 @@ function Entries() {
       <div className="sheet-head">
         <h2>What went in and out</h2>
       </div>
-      {query.isPending && <div className="empty"><Skeleton /></div>}
+      {query.isPending && (
+        <div className="empty">
+          <Skeleton />
+        </div>
+      )}
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
-      {query.data && rows.length === 0 && <Empty title="Nothing yet">Top up, and every movement of your credit is listed here, each with what it was for.</Empty>}
+      {query.data && rows.length === 0 && (
+        <Empty title="Nothing yet">
+          Top up, and every movement of your credit is listed here, each with what it was for.
+        </Empty>
+      )}
       {rows.length > 0 && (
         <table className="cards">
           <thead>
@@ -114,7 +124,12 @@ function Entries() {
       {query.hasNextPage && (
         <div className="list">
           <div className="line">
-            <button type="button" className="button small" disabled={query.isFetchingNextPage} onClick={() => query.fetchNextPage()}>
+            <button
+              type="button"
+              className="button small"
+              disabled={query.isFetchingNextPage}
+              onClick={() => query.fetchNextPage()}
+            >
               Show older
             </button>
           </div>
@@ -138,7 +153,10 @@ function TopUp({ livemode, onClose }: { livemode: boolean; onClose: () => void }
     setBusy(true);
     setError(null);
     try {
-      const made = await api.post("/api/v1/wallet/top-ups", { body: { amount_usd: exact, save_method: false }, idempotencyKey: `${key}-${exact}` });
+      const made = await api.post("/api/v1/wallet/top-ups", {
+        body: { amount_usd: exact, save_method: false },
+        idempotencyKey: `${key}-${exact}`,
+      });
       if (made.url) {
         location.assign(made.url);
         return;
@@ -208,8 +226,14 @@ function LimitsForm({ limits, onClose }: { limits: Schemas["LimitsOut"]; onClose
   const wrong = (value: string) => value.trim() !== "" && !typedAmount(value);
   const save = () =>
     api
-      .patch("/api/v1/wallet/limits", { body: { job_usd: job.trim() ? typedAmount(job) : null, day_usd: day.trim() ? typedAmount(day) : null } })
-      .then(() => (void client.invalidateQueries({ queryKey: ["wallet", "limits"] }), toast("Your limits count from now on."), onClose()), setError);
+      .patch("/api/v1/wallet/limits", {
+        body: { job_usd: job.trim() ? typedAmount(job) : null, day_usd: day.trim() ? typedAmount(day) : null },
+      })
+      .then(() => {
+        void client.invalidateQueries({ queryKey: ["wallet", "limits"] });
+        toast("Your limits count from now on.");
+        onClose();
+      }, setError);
   return (
     <form
       className="stack"
@@ -218,13 +242,21 @@ function LimitsForm({ limits, onClose }: { limits: Schemas["LimitsOut"]; onClose
         void save();
       }}
     >
-      <Field label="One job, at most" hint="Empty: no limit." error={wrong(job) ? "Write an amount such as 2.50." : null}>
+      <Field
+        label="One job, at most"
+        hint="Empty: no limit."
+        error={wrong(job) ? "Write an amount such as 2.50." : null}
+      >
         <span className="money-input">
           <span aria-hidden="true">$</span>
           <input type="text" inputMode="decimal" value={job} onChange={(event) => setJob(event.target.value)} />
         </span>
       </Field>
-      <Field label="All jobs of a day (UTC), at most" hint="Empty: no limit." error={wrong(day) ? "Write an amount such as 20." : null}>
+      <Field
+        label="All jobs of a day (UTC), at most"
+        hint="Empty: no limit."
+        error={wrong(day) ? "Write an amount such as 20." : null}
+      >
         <span className="money-input">
           <span aria-hidden="true">$</span>
           <input type="text" inputMode="decimal" value={day} onChange={(event) => setDay(event.target.value)} />
@@ -243,11 +275,24 @@ function LimitsForm({ limits, onClose }: { limits: Schemas["LimitsOut"]; onClose
   );
 }
 
-const PAYOUT_STATES: Record<string, string> = { none: "not set up", onboarding: "being set up", ready: "ready", restricted: "the payment service asks for more" };
+const PAYOUT_STATES: Record<string, string> = {
+  none: "not set up",
+  onboarding: "being set up",
+  ready: "ready",
+  restricted: "the payment service asks for more",
+};
 
 function Payouts() {
-  const account = useQuery({ queryKey: ["wallet", "payout-account"], queryFn: () => api.get("/api/v1/payouts/account"), retry: false });
-  const list = useQuery({ queryKey: ["wallet", "payouts"], queryFn: () => api.get("/api/v1/payouts", { query: { limit: 10 } }), retry: false });
+  const account = useQuery({
+    queryKey: ["wallet", "payout-account"],
+    queryFn: () => api.get("/api/v1/payouts/account"),
+    retry: false,
+  });
+  const list = useQuery({
+    queryKey: ["wallet", "payouts"],
+    queryFn: () => api.get("/api/v1/payouts", { query: { limit: 10 } }),
+    retry: false,
+  });
   const client = useQueryClient();
   if (account.isPending) return <Skeleton lines={3} />;
   if (account.error) {
@@ -260,9 +305,15 @@ function Payouts() {
   }
   const { data } = account;
   const enough = data.available.usd_nanos >= data.payout_min.usd_nanos;
-  const onboard = () => api.post("/api/v1/payouts/account/onboarding", { body: { return_url: location.href } }).then((made) => location.assign(made.url), toastError);
+  const onboard = () =>
+    api
+      .post("/api/v1/payouts/account/onboarding", { body: { return_url: location.href } })
+      .then((made) => location.assign(made.url), toastError);
   const payOut = () =>
-    api.post("/api/v1/payouts", { body: {} }).then(() => (toast("It is on its way."), client.invalidateQueries({ queryKey: ["wallet"] })), toastError);
+    api.post("/api/v1/payouts", { body: {} }).then(() => {
+      toast("It is on its way.");
+      return client.invalidateQueries({ queryKey: ["wallet"] });
+    }, toastError);
   return (
     <section className="sheet">
       <div className="row apart">
@@ -272,7 +323,9 @@ function Payouts() {
       <p className="soft">
         From <Money of={data.payout_min} />, to your bank. On the way: <Money of={data.in_transit} />.
       </p>
-      {data.requirements.length > 0 && <p className="notice warn">Still asked for: {data.requirements.join(", ").replaceAll("_", " ")}.</p>}
+      {data.requirements.length > 0 && (
+        <p className="notice warn">Still asked for: {data.requirements.join(", ").replaceAll("_", " ")}.</p>
+      )}
       <div className="row">
         {data.status === "ready" ? (
           <button type="button" className="button" disabled={!enough} onClick={() => void payOut()}>
@@ -308,9 +361,14 @@ function Payouts() {
 
 function Statement() {
   const [month, setMonth] = useState(() => new Date().toISOString().slice(0, 7));
-  const query = useQuery({ queryKey: ["wallet", "statement", month], queryFn: () => api.get("/api/v1/providers/statements", { query: { month } }) });
+  const query = useQuery({
+    queryKey: ["wallet", "statement", month],
+    queryFn: () => api.get("/api/v1/providers/statements", { query: { month } }),
+  });
   const save = async (format: "csv" | "pdf") => {
-    const made = URL.createObjectURL(await (await send(`/api/v1/providers/statements?month=${month}&format=${format}`)).blob());
+    const made = URL.createObjectURL(
+      await (await send(`/api/v1/providers/statements?month=${month}&format=${format}`)).blob(),
+    );
     const link = document.createElement("a");
     link.href = made;
     link.download = `fabric-${month}.${format}`;

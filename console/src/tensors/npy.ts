@@ -1,5 +1,15 @@
 /** NumPy's .npy files, read in the browser. */
-export type Values = Float32Array | Float64Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array;
+export type Values =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
 
 export interface Tensor {
   dtype: string;
@@ -35,7 +45,8 @@ interface Header {
 /** Type and shape alone; the first few hundred bytes of a file are enough. */
 export function readHeader(buffer: ArrayBuffer): Header {
   const bytes = new Uint8Array(buffer);
-  if (bytes.length < 10 || String.fromCharCode(...bytes.slice(1, 6)) !== "NUMPY" || bytes[0] !== 0x93) throw new NotNpy("This is no .npy file.");
+  if (bytes.length < 10 || String.fromCharCode(...bytes.slice(1, 6)) !== "NUMPY" || bytes[0] !== 0x93)
+    throw new NotNpy("This is no .npy file.");
   const view = new DataView(buffer);
   const wide = (bytes[6] ?? 0) >= 2;
   const start = wide ? 12 : 10;

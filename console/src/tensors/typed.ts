@@ -2,8 +2,18 @@
 import type { Schemas } from "../api/client";
 
 const DATATYPES: Record<string, string> = {
-  bool: "BOOL", uint8: "UINT8", uint16: "UINT16", uint32: "UINT32", uint64: "UINT64", int8: "INT8", int16: "INT16",
-  int32: "INT32", int64: "INT64", float16: "FP16", float32: "FP32", float64: "FP64",
+  bool: "BOOL",
+  uint8: "UINT8",
+  uint16: "UINT16",
+  uint32: "UINT32",
+  uint64: "UINT64",
+  int8: "INT8",
+  int16: "INT16",
+  int32: "INT32",
+  int64: "INT64",
+  float16: "FP16",
+  float32: "FP32",
+  float64: "FP64",
 };
 
 /** A tensor of `dtype` (NumPy's name) from nested JSON lists, or from a whole JSON tensor. Throws in words. */
@@ -26,7 +36,15 @@ export function typedTensor(text: string, dtype: string, itemShape: readonly (nu
 }
 
 function isTensor(value: unknown): value is { datatype: string; shape: number[]; data: unknown[] } {
-  return typeof value === "object" && value !== null && "datatype" in value && "shape" in value && "data" in value && Array.isArray(value.data) && Array.isArray(value.shape);
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "datatype" in value &&
+    "shape" in value &&
+    "data" in value &&
+    Array.isArray(value.data) &&
+    Array.isArray(value.shape)
+  );
 }
 
 function shapeOf(value: unknown): number[] {

@@ -19,7 +19,21 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
 }
 
 /** Asks before something that costs or cannot be undone. */
-export function Confirm({ title, children, verb, danger = true, act, onClose }: { title: string; children: ReactNode; verb: string; danger?: boolean; act: () => Promise<unknown>; onClose: () => void }) {
+export function Confirm({
+  title,
+  children,
+  verb,
+  danger = true,
+  act,
+  onClose,
+}: {
+  title: string;
+  children: ReactNode;
+  verb: string;
+  danger?: boolean;
+  act: () => Promise<unknown>;
+  onClose: () => void;
+}) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const go = () => {
@@ -34,7 +48,12 @@ export function Confirm({ title, children, verb, danger = true, act, onClose }: 
       <div className="soft">{children}</div>
       {error !== null && <Failure error={error} />}
       <div className="row">
-        <button type="button" className={danger ? "button danger primary" : "button primary"} disabled={busy} onClick={go}>
+        <button
+          type="button"
+          className={danger ? "button danger primary" : "button primary"}
+          disabled={busy}
+          onClick={go}
+        >
           {verb}
         </button>
         <button type="button" className="button" onClick={onClose}>

@@ -2,7 +2,19 @@ import { useId, useState } from "react";
 import { Icon } from "./icons";
 
 /** A place for files: dropped, or chosen with mouse or keyboard. */
-export function DropZone({ label, hint, accept, multiple = true, onFiles }: { label: string; hint: string; accept: string; multiple?: boolean; onFiles: (files: File[]) => void }) {
+export function DropZone({
+  label,
+  hint,
+  accept,
+  multiple = true,
+  onFiles,
+}: {
+  label: string;
+  hint: string;
+  accept: string;
+  multiple?: boolean;
+  onFiles: (files: File[]) => void;
+}) {
   const [over, setOver] = useState(false);
   const id = useId();
   const take = (list: FileList | null) => {
@@ -10,7 +22,6 @@ export function DropZone({ label, hint, accept, multiple = true, onFiles }: { la
     if (files.length) onFiles(multiple ? files : files.slice(0, 1));
   };
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: dropping is a second way; the input inside is the first
     <label
       className={over ? "drop over" : "drop"}
       htmlFor={id}

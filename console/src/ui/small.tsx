@@ -6,7 +6,15 @@ import { agoText, moneyParts } from "./amounts";
 import { Icon } from "./icons";
 
 /** Exact to the last digit. `aligned` keeps faint zeros, so that decimals stand below each other. */
-export function Money({ of, aligned = false, sign = false }: { of: Schemas["Money"]; aligned?: boolean; sign?: boolean }) {
+export function Money({
+  of,
+  aligned = false,
+  sign = false,
+}: {
+  of: Schemas["Money"];
+  aligned?: boolean;
+  sign?: boolean;
+}) {
   const [text, zeros] = moneyParts(of.usd);
   return (
     <span className="money">
@@ -55,7 +63,13 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
     return () => clearTimeout(timer);
   }, [copied]);
   return (
-    <button type="button" className="icon-button" title={`Copy ${what}`} aria-label={copied ? `${what} copied` : `Copy ${what}`} onClick={() => copy(text).then(() => setCopied(true))}>
+    <button
+      type="button"
+      className="icon-button"
+      title={`Copy ${what}`}
+      aria-label={copied ? `${what} copied` : `Copy ${what}`}
+      onClick={() => copy(text).then(() => setCopied(true))}
+    >
       <Icon name={copied ? "check" : "copy"} size={15} />
     </button>
   );
@@ -107,10 +121,29 @@ export function Status({ of, children }: { of: string; children?: ReactNode }) {
   return <span className={`status ${TONES[of] ?? "soft"}`}>{children ?? of}</span>;
 }
 
-export function Bar({ done, failed = 0, total, thin = false, label }: { done: number; failed?: number; total: number; thin?: boolean; label: string }) {
+export function Bar({
+  done,
+  failed = 0,
+  total,
+  thin = false,
+  label,
+}: {
+  done: number;
+  failed?: number;
+  total: number;
+  thin?: boolean;
+  label: string;
+}) {
   const share = (part: number) => `${total > 0 ? Math.min(100, (100 * part) / total) : 0}%`;
   return (
-    <div className={thin ? "bar thin" : "bar"} role="progressbar" aria-label={label} aria-valuemin={0} aria-valuemax={total} aria-valuenow={done + failed}>
+    <div
+      className={thin ? "bar thin" : "bar"}
+      role="progressbar"
+      aria-label={label}
+      aria-valuemin={0}
+      aria-valuemax={total}
+      aria-valuenow={done + failed}
+    >
       <i style={{ width: share(done) }} />
       {failed > 0 && <i className="failed" style={{ width: share(failed) }} />}
     </div>
@@ -167,12 +200,7 @@ export function Fact({ name, children, note }: { name: string; children: ReactNo
       <dt>{name}</dt>
       <dd>
         {children}
-        {note && (
-          <>
-            <br />
-            <small>{note}</small>
-          </>
-        )}
+        {note && <small>{note}</small>}
       </dd>
     </div>
   );
@@ -190,7 +218,17 @@ export function Head({ title, children, intro }: { title: ReactNode; children?: 
   );
 }
 
-export function Field({ label, hint, error, children }: { label: string; hint?: ReactNode; error?: string | null; children: ReactNode }) {
+export function Field({
+  label,
+  hint,
+  error,
+  children,
+}: {
+  label: string;
+  hint?: ReactNode;
+  error?: string | null;
+  children: ReactNode;
+}) {
   return (
     // biome-ignore lint/a11y/noLabelWithoutControl: the control is the child
     <label className="field">

@@ -36,7 +36,7 @@ NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Fabri
 """
 
 router = APIRouter(include_in_schema=False)
-_read: dict[Path, Mapping[str, "Asset"]] = {}
+_read: dict[Path, tuple[int, Mapping[str, "Asset"]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,16 @@ async def show(request: Request, path: str) -> Response:
 
 
 def assets(folder: Path) -> Mapping[str, Asset]:
-    """The built files by their path; empty while nothing is built. Read once."""
-    if folder not in _read and (folder / INDEX).is_file():
-        _read[folder] = {
-            str(file.relative_to(folder)): _asset(file)
-            for file in folder.rglob("*")
-            if file.is_file() and file.suffix not in {ending for _, ending in ENCODINGS}
-        }
-    return _read.get(folder, {})
+    """The built files by their path; empty while nothing is built. Read once for each build."""
+    try:
+        built_at_ns = (folder / INDEX).stat().st_mtime_ns
+    except FileNotFoundError:
+        return {}
+    if folder not in _read or _read[folder][0] != built_at_ns:
+        endings = {ending for _, ending in ENCODINGS}
+        files = [file for file in folder.rglob("*") if file.is_file() and file.suffix not in endings]
+        _read[folder] = built_at_ns, {file.relative_to(folder).as_posix(): _asset(file) for file in files}
+    return _read[folder][1]
 
 
 def answer(built: Mapping[str, Asset], path: str, headers: Mapping[str, str]) -> Response:
