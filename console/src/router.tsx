@@ -88,10 +88,12 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import("./pages/settings"), "SettingsPage"),
 });
 
+const nowhere = createRoute({ getParentRoute: () => inside, path: "$", component: NotHere });
+
 export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
-    inside.addChildren([overview, jobs, newJob, job, models, model, machines, wallet, market, settings]),
+    inside.addChildren([overview, jobs, newJob, job, models, model, machines, wallet, market, settings, nowhere]),
   ]),
   basepath: "/console",
   defaultPreload: "intent",

@@ -103,7 +103,7 @@ function Purse() {
   const { data } = useQuery(wallet);
   if (!data) return null;
   return (
-    <Link to="/wallet" className="stack tight small" aria-label="Wallet: credit available">
+    <Link to="/wallet" className="stack tight small">
       <span className="row apart">
         <span className="soft">Credit</span>
         {!data.livemode && <PlayMoney />}

@@ -141,8 +141,8 @@ export function Bar({
       role="progressbar"
       aria-label={label}
       aria-valuemin={0}
-      aria-valuemax={total}
-      aria-valuenow={done + failed}
+      aria-valuemax={100}
+      aria-valuenow={total > 0 ? Math.round((100 * (done + failed)) / total) : 0}
     >
       <i style={{ width: share(done) }} />
       {failed > 0 && <i className="failed" style={{ width: share(failed) }} />}
