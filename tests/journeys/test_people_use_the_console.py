@@ -55,6 +55,8 @@ def test_a_stranger_runs_a_model_and_an_owner_keeps_a_machine_without_a_terminal
 
 def job_of(fabric, seen):
     with httpx.Client(base_url=f"{fabric.url}/api/v1", trust_env=False) as http:
-        tokens = http.post("/auth/login", json={"email": seen["email"], "password": "correct horse battery"}).raise_for_status().json()
+        tokens = (
+            http.post("/auth/login", json={"email": seen["email"], "password": "correct horse battery"}).raise_for_status().json()
+        )
         bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
         return http.get(f"/jobs/{seen['job']}", headers=bearer).raise_for_status().json()
