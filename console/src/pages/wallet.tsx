@@ -85,7 +85,6 @@ function Entries() {
           <thead>
             <tr>
               <th>What</th>
-              <th>When</th>
               <th className="num">USD</th>
               <th className="num">Available after</th>
             </tr>
@@ -104,11 +103,12 @@ function Entries() {
                         </Link>
                       </>
                     )}
-                    {entry.livemode === false && <span className="soft small"> (play money)</span>}
+                    <br />
+                    <span className="soft small">
+                      <Ago at={entry.created_at} />
+                      {entry.livemode === false && ", play money"}
+                    </span>
                   </span>
-                </td>
-                <td data-label="When" className="soft">
-                  <Ago at={entry.created_at} />
                 </td>
                 <td data-label="USD" className={entry.amount.usd_nanos > 0 ? "num good" : "num"}>
                   <Money of={entry.amount} aligned sign />
