@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
+include console/build.mk
 .PHONY: help setup up demo test check lint bench slow attack mutants soak-ledger lock docs format clean
 
 help:            ## Print this help
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: $(STAMP)  ## Make .venv and install the pinned dependencies
+setup: $(STAMP) $(CONSOLE)  ## Make .venv, install the pinned dependencies and build the console
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { echo "making .venv …"; $(PYTHON) -m venv .venv; }
@@ -17,19 +18,19 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-up: $(STAMP)     ## Start a fabric on this machine and keep it
+up: $(STAMP) $(CONSOLE)     ## Start a fabric on this machine and keep it
 	@$(BIN)/fabric up
 
 demo: $(STAMP)   ## Start a fabric, run two real jobs, print what happened, leave nothing behind
 	@$(BIN)/fabric demo
 
-test: $(STAMP)   ## All tests but the long ones
+test: $(STAMP) console-test  ## All tests but the long ones
 	$(BIN)/python -m pytest -m "not slow and not chaos and not bench and not gpu and not attack"
 
 check: lint      ## Format, lint, types, import contracts, tidy rules, unit and contract tests (≤ 2 min)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/tidy tests/unit tests/contract -m "not slow and not chaos and not gpu"
 
-lint: $(STAMP)   ## Only the part of `check` that runs no test
+lint: $(STAMP) console-lint  ## Only the part of `check` that runs no test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -55,4 +56,4 @@ lock:            ## Resolve afresh and write constraints.txt
 	(head -1 constraints.txt; .venv-lock/bin/pip freeze --exclude-editable) > constraints.new && mv constraints.new constraints.txt
 	rm -rf .venv-lock
 clean:           ## Remove the environment and caches
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build *.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build *.egg-info console/node_modules fabric/api/console_files

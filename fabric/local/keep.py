@@ -93,6 +93,7 @@ def welcome(fabric: LocalFabric) -> str:
     """What people need to know of a running fabric."""
     trust = trust_advice(fabric)
     return f"""
+  console      {fabric.url}/   (sign in as you@localhost; the password is in {fabric.home.secrets}/you.password)
   endpoint     {fabric.url}   (documentation: {fabric.url}/docs)
   API key      {fabric.api_key}
                export FABRIC_URL={fabric.url} FABRIC_API_KEY={fabric.api_key}{trust}

@@ -1,0 +1,167 @@
+// A person's first minutes with the console, in a real browser against a real fabric. Started by the Python test beside it:
+//   node journeys/story.mjs URL FOLDER-WITH-A-MODEL-AND-PICTURES OWNER-EMAIL OWNER-PASSWORD
+// Prints one JSON line of what was seen; fails on any error or warning in the browser's console and on accessibility faults.
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { launch } from "../scripts/browser.mjs";
+
+const [url, folder, ownerEmail, ownerPassword] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const PHONE = { width: 390, height: 844 };
+const faults = [];
+const seen = {};
+const browser = await launch();
+
+async function person(options) {
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 900 },
+    reducedMotion: "reduce",
+    ...options,
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
+  page.on(
+    "console",
+    (said) => ["error", "warning"].includes(said.type()) && faults.push(`${page.url()}: ${said.text()}`),
+  );
+  page.on("pageerror", (error) => faults.push(`${page.url()}: ${error}`));
+  page.on(
+    "request",
+    (request) =>
+      new URL(request.url()).origin !== new URL(url).origin &&
+      !request.url().startsWith("blob:") &&
+      faults.push(`asked another host: ${request.url()}`),
+  );
+  return page;
+}
+
+async function check(page, name) {
+  await page.waitForFunction(() => document.querySelector("h1, h2") && !document.querySelector(".skeleton"));
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  for (const { id, impact, nodes } of found.violations) {
+    if (impact === "serious" || impact === "critical")
+      faults.push(`${name}: ${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`);
+  }
+  const sideways = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+  if (sideways > 0) faults.push(`${name} scrolls sideways by ${sideways} px`);
+}
+
+async function signIn(page, email, password) {
+  await page.goto(`${url}/`);
+  await page.getByLabel("E-mail address").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+}
+
+// A stranger makes an account, by keyboard alone, and is told what to do first.
+const email = `ada-${Date.now()}@example.com`;
+const page = await person({});
+await page.goto(`${url}/`);
+await page.getByLabel("E-mail address").waitFor();
+await check(page, "sign in");
+const press = async (key, times = 1) => {
+  for (let time = 0; time < times; time += 1) await page.keyboard.press(key);
+};
+await press("Tab", 4); // e-mail, password, sign in, make an account
+await press("Enter");
+await page.getByRole("heading", { name: "Make an account" }).waitFor();
+await press("Shift+Tab", 3);
+await page.keyboard.type(email);
+await press("Tab");
+await page.keyboard.type("correct horse battery");
+await press("Enter");
+await page.getByText("Run your first model").waitFor();
+await check(page, "empty overview");
+await press("Tab");
+seen.skip = await page.evaluate(() => document.activeElement?.textContent?.trim());
+
+// Play money comes first, since nothing runs without credit.
+await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Wallet" }).click();
+await page.getByRole("button", { name: "Top up" }).click();
+await check(page, "top-up dialog");
+await page.getByRole("button", { name: "Add play money" }).click();
+await page.getByText("Your play money has grown").waitFor();
+
+// A model is dropped, said to take pictures, and given some.
+await page.getByRole("link", { name: "Jobs", exact: true }).first().click();
+await page.getByRole("link", { name: "Start your first job" }).click();
+await page.getByLabel("An ONNX file").setInputFiles(join(folder, "digits.onnx"));
+await page.getByRole("button", { name: "Upload it" }).click();
+await page.getByRole("button", { name: "Pictures" }).click();
+await page.getByLabel("Colour").selectOption("gray");
+await page.getByLabel("Values the model expects").selectOption("own");
+await page.getByLabel("Factor for a byte").fill(String(1 / 15));
+await check(page, "card");
+await page.getByRole("button", { name: "Use these" }).click();
+const pictures = readdirSync(folder)
+  .filter((name) => name.endsWith(".png"))
+  .sort();
+await page.getByLabel("Files for image").setInputFiles(pictures.map((name) => join(folder, name)));
+await page.getByText(`expected for ${pictures.length} items`).waitFor();
+seen.quote = await page.locator(".quote-price").textContent();
+await page.getByLabel("Budget").fill("0.50");
+await page.locator(".quote dd", { hasText: "$0.50" }).waitFor(); // the quote follows what is typed
+await check(page, "new job");
+
+// It runs, is seen to end without a reload, and shows pictures beside what they were read as, and the bill.
+await page.getByRole("button", { name: "Start the job" }).click();
+await page.getByRole("heading", { name: "Bill", exact: true }).waitFor();
+await page
+  .locator(".tile b")
+  .nth(pictures.length - 1)
+  .waitFor();
+await page.locator("canvas.gantt").waitFor();
+seen.job = new URL(page.url()).pathname.split("/").at(-1);
+seen.labels = await page.locator(".tile b").allTextContents();
+seen.charged = await page.locator(".bill dd").first().textContent();
+await page.waitForFunction(() => document.querySelectorAll(".tile img").length > 0);
+await check(page, "job");
+await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Wallet" }).click();
+seen.email = email;
+await page.getByText("Given back from a job").waitFor();
+
+// Every page, on a phone and in the dark.
+const phone = await person({ viewport: PHONE, colorScheme: "dark", hasTouch: true, isMobile: true });
+await signIn(phone, email, "correct horse battery");
+for (const path of [
+  "/",
+  "/jobs",
+  "/jobs/new?model=digits",
+  `/jobs/${seen.job}`,
+  "/models",
+  "/models/digits",
+  "/machines",
+  "/wallet",
+  "/marketplace",
+  "/settings",
+  "/nowhere",
+]) {
+  await phone.goto(`${url}/console${path}`);
+  await check(phone, `${path} on a phone`);
+}
+await phone.getByRole("button", { name: "More" }).click();
+await check(phone, "more, on a phone");
+
+// The owner sees the machines, makes a token that is shown once, and pauses a machine.
+const owner = await person({});
+await signIn(owner, ownerEmail, ownerPassword);
+await owner.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Machines" }).click();
+await owner.getByRole("button", { name: "Pause" }).first().click();
+await owner.getByRole("button", { name: "Take work again" }).click();
+await owner.getByText("takes work again.").waitFor();
+await owner.getByRole("button", { name: "Add a machine" }).click();
+await owner.getByLabel("What the token is for").fill("workshop");
+await owner.getByRole("button", { name: "Make a token" }).click();
+seen.join = await owner.locator(".code pre").textContent();
+await check(owner, "machines");
+await owner.reload();
+await owner.getByRole("heading", { name: "Open join tokens" }).waitFor();
+seen.tokenGone = !(await owner.content()).includes(seen.join.split("--token ")[1]);
+
+await browser.close();
+console.log(JSON.stringify({ ...seen, faults }));

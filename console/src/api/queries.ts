@@ -1,0 +1,108 @@
+/** What the pages read. A key begins with the noun that a change of it invalidates. */
+import { infiniteQueryOptions, QueryClient, queryOptions } from "@tanstack/react-query";
+import { api, type Schemas } from "./client";
+import { Problem } from "./problem";
+
+export const PAGE = 100;
+/** Machines and offers tell no events; they are asked again while a page shows them. */
+export const LOOK_AGAIN_MS = 5000;
+export type JobStatus = Schemas["JobOut"]["status"];
+type Page = { next_cursor?: string | null | undefined };
+
+export const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 2000,
+      retry: (failures, error) =>
+        failures < 2 && !(error instanceof Problem && error.status < 500 && error.status !== 429),
+    },
+  },
+});
+
+const nextOf = (page: Page) => page.next_cursor ?? null;
+const first = null as string | null;
+
+export const me = queryOptions({ queryKey: ["me"], queryFn: () => api.get("/api/v1/auth/me"), staleTime: 60_000 });
+export const stats = queryOptions({
+  queryKey: ["stats"],
+  queryFn: () => api.get("/api/v1/marketplace/stats"),
+  refetchInterval: LOOK_AGAIN_MS,
+});
+export const wallet = queryOptions({ queryKey: ["wallet"], queryFn: () => api.get("/api/v1/wallet") });
+
+export const entries = infiniteQueryOptions({
+  queryKey: ["wallet", "entries"],
+  queryFn: ({ pageParam }) => api.get("/api/v1/wallet/entries", { query: { limit: PAGE, cursor: pageParam } }),
+  initialPageParam: first,
+  getNextPageParam: nextOf,
+});
+
+export const jobs = (status: JobStatus | null) =>
+  infiniteQueryOptions({
+    queryKey: ["jobs", "list", status],
+    queryFn: ({ pageParam }) => api.get("/api/v1/jobs", { query: { limit: PAGE, cursor: pageParam, status } }),
+    initialPageParam: first,
+    getNextPageParam: nextOf,
+  });
+export const recentJobs = queryOptions({
+  queryKey: ["jobs", "recent"],
+  queryFn: () => api.get("/api/v1/jobs", { query: { limit: 8 } }),
+});
+export const job = (id: string) =>
+  queryOptions({
+    queryKey: ["jobs", "one", id],
+    queryFn: () => api.get("/api/v1/jobs/{job_id}", { path: { job_id: id } }),
+  });
+export const results = (id: string) =>
+  queryOptions({
+    queryKey: ["jobs", "results", id],
+    queryFn: () => api.get("/api/v1/jobs/{job_id}/results", { path: { job_id: id } }),
+  });
+export const subtasks = (id: string) =>
+  infiniteQueryOptions({
+    queryKey: ["jobs", "subtasks", id],
+    queryFn: ({ pageParam }) =>
+      api.get("/api/v1/jobs/{job_id}/subtasks", { path: { job_id: id }, query: { limit: 200, cursor: pageParam } }),
+    initialPageParam: first,
+    getNextPageParam: nextOf,
+  });
+
+export const models = infiniteQueryOptions({
+  queryKey: ["models", "list"],
+  queryFn: ({ pageParam }) => api.get("/api/v1/models", { query: { limit: PAGE, cursor: pageParam } }),
+  initialPageParam: first,
+  getNextPageParam: nextOf,
+});
+export const model = (reference: string) =>
+  queryOptions({
+    queryKey: ["models", "one", reference],
+    queryFn: () => api.get("/api/v1/models/{reference}", { path: { reference } }),
+  });
+export const versions = (reference: string) =>
+  queryOptions({
+    queryKey: ["models", "versions", reference],
+    queryFn: () => api.get("/api/v1/models/{reference}/versions", { path: { reference }, query: { limit: PAGE } }),
+  });
+
+export const machines = queryOptions({
+  queryKey: ["machines"],
+  queryFn: () => api.get("/api/v1/providers", { query: { limit: 200 } }),
+  refetchInterval: LOOK_AGAIN_MS,
+});
+export const joinTokens = queryOptions({
+  queryKey: ["join-tokens"],
+  queryFn: () => api.get("/api/v1/providers/join-tokens", { query: { limit: PAGE } }),
+});
+export const offers = queryOptions({
+  queryKey: ["offers"],
+  queryFn: () => api.get("/api/v1/marketplace/offers", { query: { limit: 200 } }),
+  refetchInterval: LOOK_AGAIN_MS,
+});
+export const apiKeys = queryOptions({
+  queryKey: ["api-keys"],
+  queryFn: () => api.get("/api/v1/api-keys", { query: { limit: PAGE } }),
+});
+
+export function isOpen(job: { status: JobStatus }): boolean {
+  return job.status === "queued" || job.status === "running";
+}

@@ -1,0 +1,24 @@
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { createRoot } from "react-dom/client";
+import { session } from "./api/client";
+import { queries } from "./api/queries";
+import { router } from "./router";
+import "./style.css";
+import { applyTheme } from "./ui/theme";
+import { Toasts } from "./ui/toasts";
+
+applyTheme();
+session.subscribe(() => {
+  if (!session.signedIn) queries.clear();
+  void router.invalidate();
+});
+const root = document.getElementById("root");
+if (root) {
+  createRoot(root).render(
+    <QueryClientProvider client={queries}>
+      <RouterProvider router={router} />
+      <Toasts />
+    </QueryClientProvider>,
+  );
+}

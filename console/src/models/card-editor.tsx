@@ -1,0 +1,159 @@
+import { useState } from "react";
+import type { Schemas } from "../api/client";
+import { Field } from "../ui/small";
+import { toastError } from "../ui/toasts";
+import { cardOf, formOf, type InputForm, SCALES, type Scale } from "./card";
+import { shapeText } from "./shape";
+
+type Model = Schemas["ModelOut"];
+
+export function CardEditor({
+  model,
+  busy,
+  verb,
+  onSave,
+}: {
+  model: Model;
+  busy: boolean;
+  verb: string;
+  onSave: (card: Record<string, unknown>) => Promise<void>;
+}) {
+  const [description, setDescription] = useState(model.description);
+  const [inputs, setInputs] = useState<Record<string, InputForm>>(() =>
+    Object.fromEntries(Object.keys(model.inputs).map((name) => [name, formOf(model, name)])),
+  );
+  const outputs = (model.card.outputs ?? {}) as Record<string, { labels?: string[] | null }>;
+  const [labels, setLabels] = useState<Record<string, string>>(() =>
+    Object.fromEntries(Object.keys(model.outputs).map((name) => [name, (outputs[name]?.labels ?? []).join("\n")])),
+  );
+  const change = (name: string, part: Partial<InputForm>) =>
+    setInputs((all) => ({ ...all, [name]: { ...(all[name] ?? formOf(model, name)), ...part } }));
+
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        try {
+          void onSave(cardOf(description, inputs, labels));
+        } catch (error) {
+          toastError(error);
+        }
+      }}
+    >
+      <Field label="Description">
+        <input
+          type="text"
+          maxLength={300}
+          value={description}
+          onChange={(event) => setDescription(event.target.value)}
+        />
+      </Field>
+      {Object.entries(model.inputs).map(([name, tensor]) => {
+        const form = inputs[name] ?? formOf(model, name);
+        return (
+          <fieldset className="stack" key={name}>
+            <legend className="label">
+              Input {name} <span className="soft small">{shapeText(tensor)}</span>
+            </legend>
+            <div className="segments">
+              <button
+                type="button"
+                aria-pressed={form.codec === "tensor"}
+                onClick={() => change(name, { codec: "tensor" })}
+              >
+                Numbers
+              </button>
+              <button
+                type="button"
+                aria-pressed={form.codec === "image"}
+                onClick={() => change(name, { codec: "image" })}
+              >
+                Pictures
+              </button>
+            </div>
+            {form.codec === "image" && <ImageForm form={form} onChange={(part) => change(name, part)} />}
+          </fieldset>
+        );
+      })}
+      <details>
+        <summary>Names of classes</summary>
+        <div className="stack labels">
+          {Object.keys(model.outputs).map((name) => (
+            <Field key={name} label={`Output ${name}`} hint="One a line, in the order of the model.">
+              <textarea
+                rows={4}
+                value={labels[name] ?? ""}
+                onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))}
+              />
+            </Field>
+          ))}
+        </div>
+      </details>
+      <div>
+        <button type="submit" className="button primary" disabled={busy}>
+          {busy ? "Measuring …" : verb}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function ImageForm({ form, onChange }: { form: InputForm; onChange: (part: Partial<InputForm>) => void }) {
+  return (
+    <div className="grid-fields">
+      <Field label="Colour">
+        <select value={form.color} onChange={(event) => onChange({ color: event.target.value as InputForm["color"] })}>
+          <option value="rgb">RGB</option>
+          <option value="bgr">BGR</option>
+          <option value="gray">gray</option>
+        </select>
+      </Field>
+      <Field label="Order of axes">
+        <select
+          value={form.layout}
+          onChange={(event) => onChange({ layout: event.target.value as InputForm["layout"] })}
+        >
+          <option value="nchw">channels first</option>
+          <option value="nhwc">channels last</option>
+          <option value="flat">all in one row</option>
+        </select>
+      </Field>
+      <Field label="Resize to height" hint="Empty: pictures have the size already.">
+        <input
+          type="text"
+          inputMode="numeric"
+          value={form.height}
+          onChange={(event) => onChange({ height: event.target.value })}
+        />
+      </Field>
+      <Field label="Resize to width">
+        <input
+          type="text"
+          inputMode="numeric"
+          value={form.width}
+          onChange={(event) => onChange({ width: event.target.value })}
+        />
+      </Field>
+      <Field label="Values the model expects">
+        <select value={form.scale} onChange={(event) => onChange({ scale: event.target.value as Scale })}>
+          {Object.entries(SCALES).map(([key, words]) => (
+            <option key={key} value={key}>
+              {words}
+            </option>
+          ))}
+        </select>
+      </Field>
+      {form.scale === "own" && (
+        <Field label="Factor for a byte">
+          <input
+            type="text"
+            inputMode="decimal"
+            value={form.factor}
+            onChange={(event) => onChange({ factor: event.target.value })}
+          />
+        </Field>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,84 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { models as modelsQuery } from "../api/queries";
+import { DropModel } from "../models/drop-model";
+import { shapeText } from "../models/shape";
+import { bytesText, countText } from "../ui/amounts";
+import { Icon } from "../ui/icons";
+import { Ago, Empty, Failure, Head, Skeleton } from "../ui/small";
+
+export function ModelsPage() {
+  const query = useInfiniteQuery(modelsQuery);
+  const navigate = useNavigate();
+  const [adding, setAdding] = useState(false);
+  const models = query.data?.pages.flatMap((page) => page.data) ?? [];
+  return (
+    <>
+      <Head title="Models" intro="What you may run: your own, and those that others have published.">
+        <button type="button" className="button primary" aria-expanded={adding} onClick={() => setAdding(!adding)}>
+          <Icon name="plus" /> Add a model
+        </button>
+      </Head>
+      {adding && (
+        <section className="sheet">
+          <h2>Add a model</h2>
+          <DropModel onDone={(made) => void navigate({ to: "/models/$reference", params: { reference: made.name } })} />
+        </section>
+      )}
+      {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
+      <section className="sheet flush" aria-label="Models">
+        {query.isPending && (
+          <div className="empty">
+            <Skeleton />
+          </div>
+        )}
+        {query.data && models.length === 0 && (
+          <Empty title="No models yet">
+            Add an ONNX file. It is examined and measured before it is accepted, and stays yours alone until you publish
+            it.
+          </Empty>
+        )}
+        <ul className="list">
+          {models.map((model) => (
+            <li key={model.id}>
+              <Link to="/models/$reference" params={{ reference: model.name }} className="line">
+                <span className="stack tight grow">
+                  <span className="row">
+                    <strong className="wrap">{model.name}</strong>
+                    <span className="badge">version {model.version}</span>
+                    {model.visibility === "public" && <span className="badge accent">public</span>}
+                    {!model.own && <span className="badge">of somebody else</span>}
+                  </span>
+                  <span className="small soft wrap">
+                    {model.description ||
+                      Object.entries(model.inputs)
+                        .map(([name, tensor]) => `${name}: ${shapeText(tensor)}`)
+                        .join(", ")}
+                  </span>
+                </span>
+                <span className="right small soft num">
+                  {countText(model.parameters)} parameters · {bytesText(model.size)}
+                  <br />
+                  <Ago at={model.created_at} />
+                </span>
+              </Link>
+            </li>
+          ))}
+        </ul>
+      </section>
+      {query.hasNextPage && (
+        <div>
+          <button
+            type="button"
+            className="button"
+            disabled={query.isFetchingNextPage}
+            onClick={() => query.fetchNextPage()}
+          >
+            Show more
+          </button>
+        </div>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,277 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { api, type Schemas, session } from "../api/client";
+import { apiKeys as keysQuery, me as meQuery } from "../api/queries";
+import { signOut } from "../shell";
+import { Confirm } from "../ui/dialog";
+import { Ago, CopyButton, Empty, Failure, Field, Head, Id, Skeleton } from "../ui/small";
+import { setTheme, THEMES, useTheme } from "../ui/theme";
+import { toast } from "../ui/toasts";
+
+const SCOPES: Record<string, string> = {
+  jobs: "submit, follow and cancel jobs",
+  models: "upload and read models",
+  files: "upload and read files",
+  wallet: "see and move money",
+  providers: "manage machines",
+  account: "change the account and its keys",
+};
+const DAY_S = 86_400;
+const LIVES: [string, number | null][] = [
+  ["30 days", 30 * DAY_S],
+  ["a year", 365 * DAY_S],
+  ["for ever", null],
+];
+
+export function SettingsPage() {
+  const me = useQuery(meQuery);
+  const theme = useTheme();
+  return (
+    <>
+      <Head title="Settings" intro={me.data && <Id of={me.data.id} />} />
+      <Keys />
+      <div className="columns even">
+        <Password email={me.data?.email ?? ""} />
+        <div className="stack">
+          <section className="sheet">
+            <h2>Colours</h2>
+            <div className="segments">
+              {THEMES.map((one) => (
+                <button type="button" key={one} aria-pressed={theme === one} onClick={() => setTheme(one)}>
+                  {one === "system" ? "as the system" : one}
+                </button>
+              ))}
+            </div>
+          </section>
+          <section className="sheet">
+            <h2>This browser</h2>
+            <p className="soft">Signing out ends this log-in on the fabric, not only here.</p>
+            <div>
+              <button type="button" className="button" onClick={() => void signOut()}>
+                Sign out
+              </button>
+            </div>
+          </section>
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Keys() {
+  const query = useQuery(keysQuery);
+  const client = useQueryClient();
+  const [making, setMaking] = useState(false);
+  const [made, setMade] = useState<Schemas["ApiKeyCreated"] | null>(null);
+  const [revoking, setRevoking] = useState<Schemas["ApiKeyOut"] | null>(null);
+  const renew = () => client.invalidateQueries({ queryKey: ["api-keys"] });
+  return (
+    <section className="sheet">
+      <div className="row apart">
+        <div>
+          <h2>API keys</h2>
+          <p className="soft">For programs, notebooks and the command line. Each may do only what you allow it.</p>
+        </div>
+        <button type="button" className="button primary" aria-expanded={making} onClick={() => setMaking(!making)}>
+          New key
+        </button>
+      </div>
+      {made && (
+        <div className="notice" role="status">
+          <strong>Copy the key now; it is shown this once.</strong>
+          <div className="secret">
+            <code>{made.key}</code>
+            <CopyButton text={made.key} what="key" />
+          </div>
+          <div>
+            <button type="button" className="button small" onClick={() => setMade(null)}>
+              I have it
+            </button>
+          </div>
+        </div>
+      )}
+      {making && (
+        <NewKey
+          onMade={(key) => {
+            setMade(key);
+            setMaking(false);
+            void renew();
+          }}
+        />
+      )}
+      {query.isPending && <Skeleton lines={2} />}
+      {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
+      {query.data?.data.length === 0 && !making && (
+        <Empty title="No keys yet">Make one to use the Python client or the command line.</Empty>
+      )}
+      <ul className="list tightly">
+        {query.data?.data.map((key) => (
+          <li key={key.id} className="row apart">
+            <span className="stack tight">
+              <span className="row">
+                <strong className="wrap">{key.label}</strong> <code className="soft">{key.hint}…</code>
+              </span>
+              <span className="small soft">
+                {key.scopes.join(", ")} ·{" "}
+                {key.last_used_at ? (
+                  <>
+                    used <Ago at={key.last_used_at} />
+                  </>
+                ) : (
+                  "never used"
+                )}{" "}
+                ·{" "}
+                {key.expires_at ? (
+                  <>
+                    ends <Ago at={key.expires_at} />
+                  </>
+                ) : (
+                  "does not end"
+                )}
+              </span>
+            </span>
+            <button type="button" className="button danger small" onClick={() => setRevoking(key)}>
+              Delete
+            </button>
+          </li>
+        ))}
+      </ul>
+      {revoking && (
+        <Confirm
+          title={`Delete the key “${revoking.label}”?`}
+          verb="Delete it"
+          onClose={() => setRevoking(null)}
+          act={() =>
+            api.delete("/api/v1/api-keys/{key_id}", { path: { key_id: revoking.id } }).then(() => {
+              toast("The key is worthless now.");
+              return renew();
+            })
+          }
+        >
+          Whatever uses it is refused at once. That cannot be undone.
+        </Confirm>
+      )}
+    </section>
+  );
+}
+
+function NewKey({ onMade }: { onMade: (key: Schemas["ApiKeyCreated"]) => void }) {
+  const [label, setLabel] = useState("");
+  const [scopes, setScopes] = useState<string[]>(["jobs", "models", "files"]);
+  const [life, setLife] = useState(0);
+  const [error, setError] = useState<unknown>(null);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    api
+      .post("/api/v1/api-keys", { body: { label, scopes, expires_s: LIVES[life]?.[1] ?? null } })
+      .then(onMade, setError);
+  };
+  return (
+    <form className="stack" onSubmit={submit}>
+      <div className="grid-fields">
+        <Field label="What is it for?">
+          <input
+            type="text"
+            required
+            maxLength={100}
+            value={label}
+            onChange={(event) => setLabel(event.target.value)}
+          />
+        </Field>
+        <Field label="Good for">
+          <select value={life} onChange={(event) => setLife(Number(event.target.value))}>
+            {LIVES.map(([words], index) => (
+              <option key={words} value={index}>
+                {words}
+              </option>
+            ))}
+          </select>
+        </Field>
+      </div>
+      <fieldset className="stack tight">
+        <legend className="label">It may</legend>
+        {Object.entries(SCOPES).map(([scope, words]) => (
+          <label className="check" key={scope}>
+            <input
+              type="checkbox"
+              checked={scopes.includes(scope)}
+              onChange={(event) =>
+                setScopes(event.target.checked ? [...scopes, scope] : scopes.filter((one) => one !== scope))
+              }
+            />
+            <span>
+              {words} <span className="soft small">({scope})</span>
+            </span>
+          </label>
+        ))}
+      </fieldset>
+      {error !== null && <Failure error={error} />}
+      <div>
+        <button type="submit" className="button primary" disabled={scopes.length === 0}>
+          Make the key
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function Password({ email }: { email: string }) {
+  const [current, setCurrent] = useState("");
+  const [next, setNext] = useState("");
+  const [error, setError] = useState<unknown>(null);
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setError(null);
+    try {
+      await api.patch("/api/v1/auth/me", { body: { current_password: current, new_password: next } });
+      // The change ends every log-in, this one too; a new one begins with the new password.
+      session.begin(await api.post("/api/v1/auth/login", { body: { email, password: next } }));
+      setCurrent("");
+      setNext("");
+      toast("Your password is changed. All other log-ins are ended.");
+    } catch (reason) {
+      setError(reason);
+    }
+  };
+  return (
+    <section className="sheet">
+      <h2>Password</h2>
+      <form className="stack" onSubmit={submit}>
+        <input
+          type="text"
+          className="visually-hidden"
+          autoComplete="username"
+          value={email}
+          readOnly
+          tabIndex={-1}
+          aria-hidden="true"
+        />
+        <Field label="Present password">
+          <input
+            type="password"
+            autoComplete="current-password"
+            required
+            value={current}
+            onChange={(event) => setCurrent(event.target.value)}
+          />
+        </Field>
+        <Field label="New password" hint="At least 8 characters. All other log-ins are ended.">
+          <input
+            type="password"
+            autoComplete="new-password"
+            required
+            minLength={8}
+            value={next}
+            onChange={(event) => setNext(event.target.value)}
+          />
+        </Field>
+        {error !== null && <Failure error={error} />}
+        <div>
+          <button type="submit" className="button" disabled={!email}>
+            Change it
+          </button>
+        </div>
+      </form>
+    </section>
+  );
+}

@@ -1,0 +1,113 @@
+/** Addresses and the pages behind them; each page is loaded when it is first opened. */
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { session } from "./api/client";
+import { NotHere, PageFailure, Shell } from "./shell";
+import { Skeleton } from "./ui/small";
+
+const root = createRootRoute({ notFoundComponent: NotHere });
+
+export const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  validateSearch: (search: Record<string, unknown>): { next?: string } =>
+    typeof search.next === "string" && /^\/(?!\/)/.test(search.next) ? { next: search.next } : {},
+  beforeLoad: ({ search }) => {
+    if (session.signedIn) throw redirect({ href: search.next ?? "/" });
+  },
+  component: lazyRouteComponent(() => import("./pages/sign-in"), "SignInPage"),
+});
+
+const inside = createRoute({
+  getParentRoute: () => root,
+  id: "inside",
+  component: Shell,
+  notFoundComponent: NotHere,
+  beforeLoad: ({ location }) => {
+    if (!session.signedIn)
+      throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { next: location.href } });
+  },
+});
+
+const overview = createRoute({
+  getParentRoute: () => inside,
+  path: "/",
+  component: lazyRouteComponent(() => import("./pages/overview"), "OverviewPage"),
+});
+const STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"] as const;
+export const jobs = createRoute({
+  getParentRoute: () => inside,
+  path: "/jobs",
+  validateSearch: (search: Record<string, unknown>): { status?: (typeof STATUSES)[number] } => {
+    const status = STATUSES.find((known) => known === search.status);
+    return status ? { status } : {};
+  },
+  component: lazyRouteComponent(() => import("./pages/jobs"), "JobsPage"),
+});
+export const newJob = createRoute({
+  getParentRoute: () => inside,
+  path: "/jobs/new",
+  validateSearch: (search: Record<string, unknown>): { model?: string; again?: string } => ({
+    ...(typeof search.model === "string" && { model: search.model }),
+    ...(typeof search.again === "string" && { again: search.again }),
+  }),
+  component: lazyRouteComponent(() => import("./pages/new-job"), "NewJobPage"),
+});
+export const job = createRoute({
+  getParentRoute: () => inside,
+  path: "/jobs/$id",
+  component: lazyRouteComponent(() => import("./pages/job"), "JobPage"),
+});
+const models = createRoute({
+  getParentRoute: () => inside,
+  path: "/models",
+  component: lazyRouteComponent(() => import("./pages/models"), "ModelsPage"),
+});
+export const model = createRoute({
+  getParentRoute: () => inside,
+  path: "/models/$reference",
+  component: lazyRouteComponent(() => import("./pages/model"), "ModelPage"),
+});
+const machines = createRoute({
+  getParentRoute: () => inside,
+  path: "/machines",
+  component: lazyRouteComponent(() => import("./pages/machines"), "MachinesPage"),
+});
+const wallet = createRoute({
+  getParentRoute: () => inside,
+  path: "/wallet",
+  component: lazyRouteComponent(() => import("./pages/wallet"), "WalletPage"),
+});
+const market = createRoute({
+  getParentRoute: () => inside,
+  path: "/marketplace",
+  component: lazyRouteComponent(() => import("./pages/marketplace"), "MarketplacePage"),
+});
+const settings = createRoute({
+  getParentRoute: () => inside,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./pages/settings"), "SettingsPage"),
+});
+
+const nowhere = createRoute({ getParentRoute: () => inside, path: "$", component: NotHere });
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    signIn,
+    inside.addChildren([overview, jobs, newJob, job, models, model, machines, wallet, market, settings, nowhere]),
+  ]),
+  basepath: "/console",
+  defaultPreload: "intent",
+  defaultPendingComponent: () => (
+    <main className="page">
+      <Skeleton />
+    </main>
+  ),
+  defaultErrorComponent: ({ error, reset }) => <PageFailure error={error} retry={reset} />,
+  scrollRestoration: true,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

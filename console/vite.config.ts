@@ -1,0 +1,17 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vite";
+
+const fabric = process.env.FABRIC_URL ?? "http://127.0.0.1:8700";
+
+export default defineConfig({
+  base: "/console/",
+  plugins: [react()],
+  build: {
+    outDir: "../fabric/api/console_files",
+    emptyOutDir: true,
+    assetsInlineLimit: 0, // the Content-Security-Policy allows no data: scripts or styles
+    modulePreload: { polyfill: false },
+    target: "es2023",
+  },
+  server: { host: "127.0.0.1", proxy: { "/api": fabric } },
+});
