@@ -4,6 +4,54 @@
  */
 
 export interface paths {
+    "/account/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Confirm Page
+         * @description Where the mail about an address leads.
+         */
+        get: operations["account_confirm_page"];
+        put?: never;
+        /**
+         * Confirm By Page
+         * @description The button of that page.
+         */
+        post: operations["account_confirm_by_page"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/account/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reset Page
+         * @description Where the mail about a forgotten password leads.
+         */
+        get: operations["account_reset_page"];
+        put?: never;
+        /**
+         * Reset By Page
+         * @description The button of that page.
+         */
+        post: operations["account_reset_by_page"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/api-keys": {
         parameters: {
             query?: never;
@@ -52,6 +100,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/audit-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Own Acts
+         * @description Security-relevant acts on your account and by you, newest first.
+         */
+        get: operations["account_list_own_acts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/email/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm Email
+         * @description Confirm an address with the token that was mailed there; the token is good once.
+         */
+        post: operations["account_confirm_email"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/email/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask To Verify
+         * @description Have the mail that confirms your address sent again.
+         */
+        post: operations["account_ask_to_verify"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/identities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Identities
+         * @description The identities of providers that open your account.
+         */
+        get: operations["account_list_identities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/identities/{identity_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Unlink
+         * @description Let an identity open your account no longer; refused while nothing else does.
+         */
+        delete: operations["account_unlink"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -63,7 +211,7 @@ export interface paths {
         put?: never;
         /**
          * Login
-         * @description Exchange e-mail address and password for tokens.
+         * @description Exchange e-mail address and password for tokens; with a second factor `code` too, which `second_factor_needed` asks for.
          */
         post: operations["auth_login"];
         delete?: never;
@@ -83,7 +231,7 @@ export interface paths {
         put?: never;
         /**
          * Logout
-         * @description End the log-in that this refresh token belongs to.
+         * @description End the log-in that this refresh token belongs to, access tokens included.
          */
         post: operations["auth_logout"];
         delete?: never;
@@ -111,9 +259,91 @@ export interface paths {
         head?: never;
         /**
          * Change Me
-         * @description Change the e-mail address or the password.
+         * @description Change the password, or ask for another e-mail address: it counts once it is confirmed by the mail that is sent there.
          */
         patch: operations["auth_change_me"];
+        trace?: never;
+    };
+    "/api/v1/auth/me/deletion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete Me
+         * @description Delete your account, now and for good. Refused while jobs run, money is held or on its way, or credit or earnings remain.
+         *
+         *     Your data is erased; what the books must keep stays under an id that says nothing of you.
+         */
+        post: operations["account_delete_me"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Me
+         * @description Everything that this fabric keeps about you, as one zip of JSON; no secrets and no contents of files.
+         */
+        get: operations["account_export_me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/password/forgot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forgot Password
+         * @description Have a mail sent with which a new password can be chosen. The answer is the same if nobody has the address.
+         */
+        post: operations["account_forgot_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/password/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reset Password
+         * @description Choose a new password with the token that was mailed; every log-in ends, a second factor stays on.
+         */
+        post: operations["account_reset_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/auth/refresh": {
@@ -147,9 +377,213 @@ export interface paths {
         put?: never;
         /**
          * Register
-         * @description Make an account and log in.
+         * @description Make an account and log in. A mail asks whether the address is yours.
          */
         post: operations["auth_register"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enrol
+         * @description A secret for your authenticator app. Nothing is asked at log-in until you confirm with a code.
+         */
+        post: operations["account_enrol"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/second-factor/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm
+         * @description Switch it on with a code of the app; the answer has recovery codes for when that is lost.
+         */
+        post: operations["account_confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/second-factor/off": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Switch Off
+         * @description Ask for no second factor any more; needs the password and a code, or a recovery code.
+         */
+        post: operations["account_switch_off"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/second-factor/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * New Recovery Codes
+         * @description New recovery codes in place of the old.
+         */
+        post: operations["account_new_recovery_codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sessions
+         * @description Your live log-ins, newest first.
+         */
+        get: operations["account_list_sessions"];
+        put?: never;
+        post?: never;
+        /**
+         * End All Sessions
+         * @description Log out everywhere, here too. API keys stay good.
+         */
+        delete: operations["account_end_all_sessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/sessions/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End Session
+         * @description End one log-in; its tokens are refused at once.
+         */
+        delete: operations["account_end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/social": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Providers
+         * @description The identity providers through which one can log in here.
+         */
+        get: operations["account_list_providers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/social/exchange": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Exchange
+         * @description Exchange the ticket that the browser got for tokens, once; with a second factor `code` too.
+         */
+        post: operations["account_exchange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/social/{provider}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Callback
+         * @description Where the provider sends browsers back to.
+         */
+        get: operations["account_callback"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/social/{provider}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Start
+         * @description For browsers: leads to the provider, and ends at `return_to` with `#ticket=…`, or at a page that shows the ticket.
+         */
+        get: operations["account_start"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -264,6 +698,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/job-templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Templates
+         * @description Your templates, youngest first.
+         */
+        get: operations["jobs_list_templates"];
+        put?: never;
+        /**
+         * Write Template
+         * @description Save what a job body may say under a name, with inputs or without; one of the same name is replaced.
+         */
+        post: operations["jobs_write_template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/job-templates/{template}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Template
+         * @description One of your templates.
+         */
+        get: operations["jobs_show_template"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Template
+         * @description Forget a template; jobs that were made from it stay as they are.
+         */
+        delete: operations["jobs_delete_template"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/job-templates/{template}/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit Template
+         * @description Submit a job from a template; what the body says goes before what the template says.
+         */
+        post: operations["jobs_submit_template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs": {
         parameters: {
             query?: never;
@@ -288,6 +790,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dry Run
+         * @description Check and price a job as a submit would, and do nothing: nothing is held, queued or remembered.
+         */
+        post: operations["jobs_dry_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job_id}": {
         parameters: {
             query?: never;
@@ -300,6 +822,30 @@ export interface paths {
          * @description One job; with `wait_s` as soon as it has ended.
          */
         get: operations["jobs_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change
+         * @description Give a job other labels.
+         */
+        patch: operations["jobs_change"];
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/bill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Bill
+         * @description The itemised bill so far: what each slot did at which rate, which attempts cost nothing and why, commission, and the hold.
+         */
+        get: operations["jobs_show_bill"];
         put?: never;
         post?: never;
         delete?: never;
@@ -368,6 +914,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job_id}/rerun": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rerun
+         * @description Submit a job as it was once submitted, with other inputs or whatever else the body says.
+         */
+        post: operations["jobs_rerun"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job_id}/results": {
         parameters: {
             query?: never;
@@ -377,10 +943,11 @@ export interface paths {
         };
         /**
          * Show Results
-         * @description What results there are so far; with `format=parts` the results themselves, in input order.
+         * @description What results there are so far; with another `format` the results themselves, in input order.
          *
-         *     The stream repeats `u32 item_start, u32 item_count, u64 length` (little-endian) and a tensor frame of that length, with one
-         *     row for each item that did not fail.
+         *     `parts` repeats `u32 item_start, u32 item_count, u64 length` (little-endian) and a tensor frame of that length, with one row for
+         *     each item that did not fail. `npz` holds an array for each output, and `failed_items`. `json` lists the items, each with its
+         *     `outputs`, or with the `error` for which it failed. `zip` holds a file for each item and output, and `errors.json`.
          */
         get: operations["jobs_show_results"];
         put?: never;
@@ -402,11 +969,33 @@ export interface paths {
          * Download Output
          * @description One output as a `.npy` file with a row for each item, in input order.
          *
-         *     Rows of items that failed or are not done yet are NaN, or 0 where the output holds no floating numbers.
+         *     Rows of items that failed or are not done yet are NaN, 0 where the output holds no floating numbers, empty where it holds texts.
          */
         get: operations["jobs_download_output"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry
+         * @description Do again what a finished job did not deliver, as a job of its own: the same version of the model on the same bytes.
+         *
+         *     `retried_items` of the new job says which items of the old one these are.
+         */
+        post: operations["jobs_retry"];
         delete?: never;
         options?: never;
         head?: never;
@@ -473,6 +1062,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/marketplace/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Prices
+         * @description The present commission, device table and demand factors, for everybody; see docs/prices.md.
+         */
+        get: operations["marketplace_show_prices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/marketplace/stats": {
         parameters: {
             query?: never;
@@ -508,7 +1117,7 @@ export interface paths {
         put?: never;
         /**
          * Upload
-         * @description Upload an ONNX file as the next version of a model: fields `name`, `file` and, if you like, `card`.
+         * @description Upload an ONNX file as the next version of a model: fields `name`, `file` and, if you like, `card` and `asset`.
          *
          *     The file is inspected, run on generated inputs in a sandbox and measured before it is accepted. A refusal says why in `reason`
          *     and `detail`, and in `node` which node of the graph is the cause: its `path`, `index`, `name` and `op_type`.
@@ -608,6 +1217,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operator/audit-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Acts
+         * @description Security-relevant acts of everybody, newest first.
+         */
+        get: operations["operator_list_acts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operator/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Prices
+         * @description Commission, device table and demand factors of now, and the latest decisions.
+         */
+        get: operations["operator_show_prices"];
+        /**
+         * Change Prices
+         * @description Decide on commission, device table or both, now or for later. Jobs that were submitted before keep what they have.
+         */
+        put: operations["operator_change_prices"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operator/prices/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Price Changes
+         * @description Every decision on prices: who, when, why, and from which time on; newest first. None is ever changed or removed.
+         */
+        get: operations["operator_list_price_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/operator/providers/{provider_id}/ban": {
         parameters: {
             query?: never;
@@ -623,6 +1296,66 @@ export interface paths {
          */
         post: operations["operator_ban_provider"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operator/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Users
+         * @description Users, newest first.
+         */
+        get: operations["operator_list_users"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operator/users/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Role
+         * @description Make a user an operator, or an operator a user, from their next request on; somebody must remain.
+         */
+        patch: operations["operator_change_role"];
+        trace?: never;
+    };
+    "/api/v1/operator/users/{user_id}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End Sessions Of
+         * @description Log somebody out everywhere.
+         */
+        delete: operations["operator_end_sessions_of"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1104,6 +1837,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Join Page
+         * @description How to lend a machine: a page for a browser, the script itself for `curl … | sh` and for PowerShell's `irm`.
+         */
+        get: operations["join_join_page"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/join/constraints.txt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Constraints
+         * @description The exact versions that this fabric runs with, for `pip install -c`.
+         */
+        get: operations["join_constraints"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/join/install.py": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Install Program
+         * @description The program that installs the agent: Python and nothing else.
+         */
+        get: operations["join_install_program"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/join/versions.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Versions
+         * @description What a machine must have to join, and the digests of the files here that give it.
+         */
+        get: operations["join_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/join/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Wheel File
+         * @description The wheel of this very fabric.
+         */
+        get: operations["join_wheel_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/livez": {
         parameters: {
             query?: never;
@@ -1229,6 +2062,18 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Accepted
+         * @description It will be done; a mail follows where there is somebody to send it to.
+         */
+        Accepted: {
+            /**
+             * Status
+             * @default accepted
+             * @constant
+             */
+            status: "accepted";
+        };
+        /**
          * ApiKeyCreated
          * @description A new API key with its secret.
          */
@@ -1256,6 +2101,8 @@ export interface components {
              * @description Precise to a minute.
              */
             last_used_at: string | null;
+            /** Requests Per Minute */
+            requests_per_minute?: number | null;
             /** Scopes */
             scopes: string[];
         };
@@ -1271,6 +2118,11 @@ export interface components {
             expires_s?: number | null;
             /** Label */
             label: string;
+            /**
+             * Requests Per Minute
+             * @description A limit for this key, below this fabric's own; null: that one.
+             */
+            requests_per_minute?: number | null;
             /**
              * Scopes
              * @description Some of account, files, models, jobs, wallet, providers; default: all but account, as far as you have them.
@@ -1300,6 +2152,8 @@ export interface components {
              * @description Precise to a minute.
              */
             last_used_at: string | null;
+            /** Requests Per Minute */
+            requests_per_minute?: number | null;
             /** Scopes */
             scopes: string[];
         };
@@ -1334,6 +2188,40 @@ export interface components {
             seconds: number;
             /** Slot */
             slot: number;
+        };
+        /**
+         * AuditLineOut
+         * @description One act.
+         */
+        AuditLineOut: {
+            /** Act */
+            act: string;
+            /**
+             * Actor Id
+             * @description Who did it; null: nobody who was logged in.
+             */
+            actor_id: string | null;
+            /** Address */
+            address: string | null;
+            /** Api Key Id */
+            api_key_id: string | null;
+            /** Created At */
+            created_at: string;
+            /** Details */
+            details: {
+                [key: string]: unknown;
+            };
+            /** Id */
+            id: string;
+            /** Request Id */
+            request_id: string | null;
+            /** Session Id */
+            session_id: string | null;
+            /**
+             * User Id
+             * @description Whose account it is about.
+             */
+            user_id: string | null;
         };
         /**
          * AutoTopUpIn
@@ -1383,6 +2271,11 @@ export interface components {
              * @description The last charge was refused; it goes on after your next top-up, or when you set it anew.
              */
             is_stopped: boolean;
+            /**
+             * Livemode
+             * @description False: play money.
+             */
+            livemode: boolean;
             threshold: components["schemas"]["Money"];
         };
         /**
@@ -1395,6 +2288,121 @@ export interface components {
              * @description For the records; the machine's owner is not told.
              */
             reason: string;
+        };
+        /**
+         * BaseRateBody
+         * @description What a device earns before memory and power.
+         */
+        BaseRateBody: {
+            /**
+             * Usd Per Hour
+             * @description Decimal USD for an hour, such as "0.02".
+             */
+            usd_per_hour: string;
+            /**
+             * Watts
+             * @description The maker's board power.
+             */
+            watts: number;
+        };
+        /**
+         * BillLineOut
+         * @description What one slot of one machine did at one rate.
+         */
+        BillLineOut: {
+            amount: components["schemas"]["Money"];
+            /** @description The platform's part of the amount. */
+            commission: components["schemas"]["Money"];
+            /**
+             * Detail
+             * @description The same in words, with the commonest error.
+             */
+            detail?: string | null;
+            /** Provider Id */
+            provider_id: string;
+            /** Provider Name */
+            provider_name: string;
+            /** @description For an hour, as it was when the subtasks were assigned. */
+            rate: components["schemas"]["Money"];
+            /**
+             * Reason
+             * @description Why it costs nothing: own_machine, failed, lost, late or cancelled.
+             */
+            reason?: string | null;
+            /**
+             * Seconds
+             * @description Billed.
+             */
+            seconds: number;
+            /** Slot */
+            slot: number;
+            /**
+             * Subtasks
+             * @description That it finished; of lines that cost nothing: attempts.
+             */
+            subtasks: number;
+        };
+        /**
+         * BillOut
+         * @description A job's bill. The amounts of `charged` add up to `captured`, which is what the ledger took from the hold.
+         */
+        BillOut: {
+            captured: components["schemas"]["Money"];
+            /** Charged */
+            charged: components["schemas"]["BillLineOut"][];
+            /** @description Given back after the end, for results that were found bad. */
+            clawed_back: components["schemas"]["Money"];
+            /** @description The platform's part of what was captured. */
+            commission: components["schemas"]["Money"];
+            /**
+             * Commission Bps
+             * @description As it was at submit or in the quote; null for jobs from before it was kept.
+             */
+            commission_bps: number | null;
+            /** @description What the job has cost in the end: captured less clawed back. */
+            cost: components["schemas"]["Money"];
+            /** @description The machines' part. */
+            earned: components["schemas"]["Money"];
+            /**
+             * Free
+             * @description Attempts that cost nothing, and why.
+             */
+            free: components["schemas"]["BillLineOut"][];
+            held: components["schemas"]["Money"];
+            /** Job Id */
+            job_id: string;
+            /**
+             * Livemode
+             * @description false: it was play money, or a payment service's test mode.
+             */
+            livemode: boolean;
+            /** Model */
+            model: string;
+            /** @description Of the hold: neither captured nor given back so far. */
+            open: components["schemas"]["Money"];
+            /** Quote Id */
+            quote_id: string | null;
+            /** @description Of the hold: given back at the end. */
+            released: components["schemas"]["Money"];
+            /**
+             * Seconds
+             * @description Billed, of all lines.
+             */
+            seconds: number;
+            /** Status */
+            status: string;
+        };
+        /** Body_account_confirm_by_page */
+        Body_account_confirm_by_page: {
+            /** Token */
+            token: string;
+        };
+        /** Body_account_reset_by_page */
+        Body_account_reset_by_page: {
+            /** Password */
+            password: string;
+            /** Token */
+            token: string;
         };
         /**
          * BoundsOut
@@ -1474,6 +2482,12 @@ export interface components {
              */
             memory_bytes: number;
             /**
+             * Probability
+             * @description That at least one of them is free for a first subtask 10 seconds from now: from whether one is free now, and from how long
+             *     slots of their kinds stayed free, and busy, in the last hour. 0 when none matches.
+             */
+            probability: number;
+            /**
              * Slots Free
              * @description Of these, idle now.
              */
@@ -1488,6 +2502,20 @@ export interface components {
              * @description Suit the job otherwise, but have less memory than `memory_bytes`.
              */
             slots_too_small: number;
+            /**
+             * Wait S
+             * @description Until the first subtask starts: 0 when a slot is free, else as if all that waits now for such slots went first. null when no
+             *     slot matches.
+             */
+            wait_s: number | null;
+        };
+        /**
+         * CodeIn
+         * @description A code of the authenticator app.
+         */
+        CodeIn: {
+            /** Code */
+            code: string;
         };
         /**
          * CostOut
@@ -1509,6 +2537,173 @@ export interface components {
             released: components["schemas"]["Money"];
         };
         /**
+         * DecidedPricesOut
+         * @description What counts now, and the latest decisions.
+         */
+        DecidedPricesOut: {
+            /**
+             * Changes
+             * @description The latest, newest first; `/changes` has them all.
+             */
+            changes: components["schemas"]["PriceChangeOut"][];
+            /**
+             * Commission Bps
+             * @description The platform's part of the price, in basis points. A job keeps the one that it was submitted with.
+             */
+            commission_bps: number;
+            /**
+             * Commission Since
+             * @description null: as this fabric was set up.
+             */
+            commission_since: string | null;
+            devices: components["schemas"]["DeviceTableBody"];
+            /**
+             * Devices Since
+             * @description null: the table that Fabric ships.
+             */
+            devices_since: string | null;
+            /**
+             * Factor Max
+             * @default 3
+             */
+            factor_max: number;
+            /**
+             * Factor Min
+             * @default 1
+             */
+            factor_min: number;
+            /**
+             * Factor Step Per Minute
+             * @description A factor moves no faster.
+             * @default 0.02
+             */
+            factor_step_per_minute: number;
+            /**
+             * Factors
+             * @description Classes that are not listed: 1.
+             */
+            factors: components["schemas"]["DemandFactorOut"][];
+        };
+        /**
+         * DeletionIn
+         * @description The end of an account.
+         */
+        DeletionIn: {
+            /** Code */
+            code?: string | null;
+            /**
+             * Current Password
+             * @description Needed where the account has one; else a log-in that is minutes old.
+             */
+            current_password?: string | null;
+            /**
+             * Give Up Credit
+             * @description Give up credit and earnings that are left; without it they stand in the way.
+             * @default false
+             */
+            give_up_credit: boolean;
+        };
+        /**
+         * DemandFactorOut
+         * @description What demand adds in one device class.
+         */
+        DemandFactorOut: {
+            /**
+             * Device Class
+             * @description cpu, npu, other, or a `match` of the table.
+             */
+            device_class: string;
+            /** Factor */
+            factor: number;
+            /**
+             * Target
+             * @description Where it moves.
+             */
+            target: number;
+            /** Updated At */
+            updated_at: string;
+        };
+        /**
+         * DeviceBody
+         * @description A model of accelerator.
+         */
+        DeviceBody: {
+            /**
+             * Match
+             * @description Devices whose name contains it; the longest such name counts.
+             */
+            match: string;
+            /**
+             * Usd Per Hour
+             * @description Decimal USD for an hour, such as "0.02".
+             */
+            usd_per_hour: string;
+            /**
+             * Watts
+             * @description The maker's board power.
+             */
+            watts: number;
+        };
+        /**
+         * DeviceTableBody
+         * @description Base rates. An accelerator is suggested (base + memory + power) × demand factor; a processor its threads × demand factor.
+         */
+        DeviceTableBody: {
+            /**
+             * Cpu Thread Usd Per Hour
+             * @description Decimal USD for an hour, such as "0.02".
+             */
+            cpu_thread_usd_per_hour: string;
+            /** Devices */
+            devices: components["schemas"]["DeviceBody"][];
+            /**
+             * Memory Gib Usd Per Hour
+             * @description Decimal USD for an hour, such as "0.02".
+             */
+            memory_gib_usd_per_hour: string;
+            /**
+             * Npu Usd Per Hour
+             * @description Decimal USD for an hour, such as "0.02".
+             */
+            npu_usd_per_hour: string;
+            /** @description Any other accelerator. */
+            other: components["schemas"]["BaseRateBody"];
+            /**
+             * Watt Usd Per Hour
+             * @description Decimal USD for an hour, such as "0.02".
+             */
+            watt_usd_per_hour: string;
+        };
+        /**
+         * DryRunOut
+         * @description What a submit of the same body would do now.
+         */
+        DryRunOut: {
+            /**
+             * Affordable
+             * @description Whether the wallet can cover the hold now.
+             */
+            affordable: boolean;
+            /** Items */
+            items: number;
+            /** Items Per Subtask */
+            items_per_subtask: number;
+            /** Model */
+            model: string;
+            /** @description Not kept: its id is good for nothing. */
+            quote: components["schemas"]["QuoteOut"];
+            /** Subtasks */
+            subtasks: number;
+        };
+        /**
+         * EmailIn
+         * @description Whose.
+         */
+        EmailIn: {
+            /** Email */
+            email: string;
+        };
+        /**
          * EnrollIn
          * @description A machine's first registration.
          */
@@ -1524,7 +2719,7 @@ export interface components {
             platform: string;
             /**
              * Price Usd Per Hour
-             * @description Of every slot; null: suggested at enrolment, unchanged later.
+             * @description The owner's own for every slot; null: it follows the suggestion from enrolment on, or stays what it is.
              */
             price_usd_per_hour?: string | null;
             /** Python Version */
@@ -1551,7 +2746,23 @@ export interface components {
             credential: string;
             /** Provider Id */
             provider_id: string;
-            session: components["schemas"]["SessionOut"];
+            session: components["schemas"]["fabric__api__schemas__providers__SessionOut"];
+        };
+        /**
+         * EnrolmentOut
+         * @description What an authenticator app needs; shown this once.
+         */
+        EnrolmentOut: {
+            /**
+             * Otpauth Url
+             * @description To show as a QR code.
+             */
+            otpauth_url: string;
+            /**
+             * Secret
+             * @description To type, base 32.
+             */
+            secret: string;
         };
         /**
          * EntryOut
@@ -1575,7 +2786,7 @@ export interface components {
             kind: string;
             /**
              * Livemode
-             * @description Of top-ups: whether it was real money.
+             * @description False: play money.
              */
             livemode: boolean | null;
         };
@@ -1648,6 +2859,33 @@ export interface components {
             state: "starting" | "running" | "draining" | "left";
         };
         /**
+         * IdentitiesOut
+         * @description All of them.
+         */
+        IdentitiesOut: {
+            /** Data */
+            data: components["schemas"]["IdentityOut"][];
+        };
+        /**
+         * IdentityOut
+         * @description An identity that opens the account.
+         */
+        IdentityOut: {
+            /** Created At */
+            created_at: string;
+            /**
+             * Email
+             * @description As the provider knew it when it was linked.
+             */
+            email: string | null;
+            /** Id */
+            id: string;
+            /** Last Used At */
+            last_used_at: string | null;
+            /** Provider */
+            provider: string;
+        };
+        /**
          * InputIn
          * @description One input of the model: exactly one of `tensor`, `file` and `files`.
          */
@@ -1660,12 +2898,12 @@ export interface components {
             broadcast: boolean;
             /**
              * File
-             * @description An uploaded `.npy`, `.npz` or `.json` file with all items, or one image.
+             * @description An uploaded `.npy`, `.npz`, `.json`, `.jsonl` or, of texts, `.txt` file with all items; one image, sound or video; a `.zip` of those.
              */
             file?: string | null;
             /**
              * Files
-             * @description Several of them, in order; an image is one item.
+             * @description Several of them, in order; an image, sound or video is one item.
              */
             files?: string[] | null;
             /**
@@ -1690,6 +2928,19 @@ export interface components {
              * @description Of the item within the job.
              */
             index: number;
+        };
+        /**
+         * JobChangeIn
+         * @description What can be changed of a job at any time.
+         */
+        JobChangeIn: {
+            /**
+             * Labels
+             * @description In place of those it has.
+             */
+            labels: {
+                [key: string]: string;
+            };
         };
         /**
          * JobErrorOut
@@ -1722,6 +2973,14 @@ export interface components {
              */
             inputs: components["schemas"]["InputIn"][];
             /**
+             * Labels
+             * @description To find the job by: names of letters, digits and `_.-`, any values.
+             * @default {}
+             */
+            labels: {
+                [key: string]: string;
+            };
+            /**
              * Max Price Usd Per Hour
              * @description No slot that asks for more.
              */
@@ -1744,6 +3003,12 @@ export interface components {
              */
             priority: "low" | "normal" | "high";
             /**
+             * Quote
+             * @description A quote of yours for the same work (`quo_…`), not expired and not used before: the job gets its commission, its hold unless
+             *     there is a budget, and no slot that asks for more than its `rate_bound`.
+             */
+            quote?: string | null;
+            /**
              * @default {
              *       "accelerator": [],
              *       "memory_gib_min": 0,
@@ -1756,6 +3021,11 @@ export interface components {
              */
             requirements: components["schemas"]["RequirementsIn"];
             /**
+             * Results Days
+             * @description Keep the results for so long after the end, within this fabric's limit; an event warns before they go.
+             */
+            results_days?: number | null;
+            /**
              * @default {
              *       "items_per_subtask": "auto"
              *     }
@@ -1767,6 +3037,11 @@ export interface components {
          * @description A job.
          */
         JobOut: {
+            /**
+             * Commission Bps
+             * @description The platform's part of the price in basis points, as it was at submit or in the quote; null for jobs from before it was kept.
+             */
+            commission_bps?: number | null;
             cost: components["schemas"]["CostOut"];
             /** Created At */
             created_at: string;
@@ -1782,6 +3057,13 @@ export interface components {
             finished_at?: string | null;
             /** Id */
             id: string;
+            /**
+             * Labels
+             * @default {}
+             */
+            labels: {
+                [key: string]: string;
+            };
             /** Model */
             model: string;
             /** Model Version Id */
@@ -1796,8 +3078,33 @@ export interface components {
              * @description From submit to the first lease, or until now.
              */
             queue_s: number;
+            /**
+             * Quote Id
+             * @description The quote that it was submitted with.
+             */
+            quote_id?: string | null;
             /** Request Id */
             request_id: string;
+            /**
+             * Results Deleted At
+             * @description They are gone since.
+             */
+            results_deleted_at?: string | null;
+            /**
+             * Results Expire At
+             * @description When the results are deleted.
+             */
+            results_expire_at?: string | null;
+            /**
+             * Retried Items
+             * @description `[first, count]` …: which items of that job these are, in order.
+             */
+            retried_items?: number[][] | null;
+            /**
+             * Retry Of
+             * @description The job whose missing items this one does again.
+             */
+            retry_of?: string | null;
             /**
              * Run S
              * @description From the first lease to the end, or until now.
@@ -1820,6 +3127,27 @@ export interface components {
              * @description Since when it waits for that. A job that waits for funds ends when it has waited too long.
              */
             waiting_since?: string | null;
+        };
+        /**
+         * JobTemplateOut
+         * @description A saved job body.
+         */
+        JobTemplateOut: {
+            /** Created At */
+            created_at: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Request
+             * @description What it says of a job.
+             */
+            request: {
+                [key: string]: unknown;
+            };
+            /** Updated At */
+            updated_at: string;
         };
         /**
          * JoinTokenIn
@@ -1892,12 +3220,22 @@ export interface components {
         LimitsOut: {
             day: components["schemas"]["Money"] | null;
             job: components["schemas"]["Money"] | null;
+            /**
+             * Livemode
+             * @description False: play money.
+             */
+            livemode: boolean;
         };
         /**
          * LoginIn
          * @description Who logs in.
          */
         LoginIn: {
+            /**
+             * Code
+             * @description Of the second factor, where one is on.
+             */
+            code?: string | null;
             /** Email */
             email: string;
             /**
@@ -1907,20 +3245,31 @@ export interface components {
             password: string;
         };
         /**
+         * MailedTokenIn
+         * @description What a mail brought.
+         */
+        MailedTokenIn: {
+            /** Token */
+            token: string;
+        };
+        /**
          * MeChange
          * @description What shall become different.
          */
         MeChange: {
             /**
              * Current Password
-             * Format: password
+             * @description Needed where the account has one; else a log-in that is minutes old.
              */
-            current_password: string;
-            /** Email */
+            current_password?: string | null;
+            /**
+             * Email
+             * @description Counts once it is confirmed.
+             */
             email?: string | null;
             /**
              * New Password
-             * @description Ends all log-ins; access tokens run out by themselves.
+             * @description Ends all log-ins at once.
              */
             new_password?: string | null;
         };
@@ -1933,19 +3282,47 @@ export interface components {
             created_at: string;
             /** Email */
             email: string;
+            /**
+             * Email Verified
+             * @description Whether you have shown that the address is yours.
+             */
+            email_verified: boolean;
+            /**
+             * Has Password
+             * @description False: you log in through an identity provider only.
+             */
+            has_password: boolean;
             /** Id */
             id: string;
+            /**
+             * Pending Email
+             * @description The address that you asked for and have not confirmed.
+             */
+            pending_email?: string | null;
             /**
              * Role
              * @enum {string}
              */
             role: "user" | "operator";
+            /**
+             * Second Factor
+             * @description Whether logging in asks for a code.
+             */
+            second_factor: boolean;
         };
         /**
          * ModelOut
          * @description One version of a model.
          */
         ModelOut: {
+            /**
+             * Assets
+             * @description Files that came with it, and their bytes.
+             * @default {}
+             */
+            assets: {
+                [key: string]: number;
+            };
             bounds?: components["schemas"]["BoundsOut"] | null;
             /**
              * Card
@@ -1987,6 +3364,14 @@ export interface components {
             /** Parameters */
             parameters: number;
             profile: components["schemas"]["ProfileOut"];
+            /**
+             * Results
+             * @description What its jobs deliver: the outputs after the steps that the card names.
+             * @default {}
+             */
+            results: {
+                [key: string]: components["schemas"]["ResultOut"];
+            };
             /** Sha256 */
             sha256: string;
             /** Size */
@@ -2072,6 +3457,11 @@ export interface components {
             /** Device */
             device: string;
             /**
+             * Is Auto
+             * @description Whether its price follows the suggestion; else its owner has set it.
+             */
+            is_auto: boolean;
+            /**
              * Is Busy
              * @description Whether it works on something now.
              */
@@ -2139,6 +3529,11 @@ export interface components {
          * @description What a machine shall do next.
          */
         OrdersOut: {
+            /**
+             * Build
+             * @description SHA-256 of the wheel that this fabric serves; an agent that was installed from another one upgrades itself.
+             */
+            build?: string | null;
             /** Cluster */
             cluster: string;
             /**
@@ -2158,6 +3553,11 @@ export interface components {
         OutputOut: {
             /** Dtype */
             dtype: string;
+            /**
+             * Media Type
+             * @description Of texts and files: what each of them is.
+             */
+            media_type?: string | null;
             /** Name */
             name: string;
             /**
@@ -2175,6 +3575,16 @@ export interface components {
         Page_ApiKeyOut_: {
             /** Data */
             data: components["schemas"]["ApiKeyOut"][];
+            /**
+             * Next Cursor
+             * @description Give it back as `?cursor=`; null on the last page.
+             */
+            next_cursor?: string | null;
+        };
+        /** Page[AuditLineOut] */
+        Page_AuditLineOut_: {
+            /** Data */
+            data: components["schemas"]["AuditLineOut"][];
             /**
              * Next Cursor
              * @description Give it back as `?cursor=`; null on the last page.
@@ -2205,6 +3615,16 @@ export interface components {
         Page_JobOut_: {
             /** Data */
             data: components["schemas"]["JobOut"][];
+            /**
+             * Next Cursor
+             * @description Give it back as `?cursor=`; null on the last page.
+             */
+            next_cursor?: string | null;
+        };
+        /** Page[JobTemplateOut] */
+        Page_JobTemplateOut_: {
+            /** Data */
+            data: components["schemas"]["JobTemplateOut"][];
             /**
              * Next Cursor
              * @description Give it back as `?cursor=`; null on the last page.
@@ -2251,6 +3671,16 @@ export interface components {
              */
             next_cursor?: string | null;
         };
+        /** Page[PriceChangeOut] */
+        Page_PriceChangeOut_: {
+            /** Data */
+            data: components["schemas"]["PriceChangeOut"][];
+            /**
+             * Next Cursor
+             * @description Give it back as `?cursor=`; null on the last page.
+             */
+            next_cursor?: string | null;
+        };
         /** Page[ProviderOut] */
         Page_ProviderOut_: {
             /** Data */
@@ -2281,6 +3711,16 @@ export interface components {
              */
             next_cursor?: string | null;
         };
+        /** Page[SessionOut] */
+        Page_SessionOut_: {
+            /** Data */
+            data: components["schemas"]["fabric__api__schemas__accounts__SessionOut"][];
+            /**
+             * Next Cursor
+             * @description Give it back as `?cursor=`; null on the last page.
+             */
+            next_cursor?: string | null;
+        };
         /** Page[SubtaskOut] */
         Page_SubtaskOut_: {
             /** Data */
@@ -2290,6 +3730,29 @@ export interface components {
              * @description Give it back as `?cursor=`; null on the last page.
              */
             next_cursor?: string | null;
+        };
+        /** Page[UserOut] */
+        Page_UserOut_: {
+            /** Data */
+            data: components["schemas"]["UserOut"][];
+            /**
+             * Next Cursor
+             * @description Give it back as `?cursor=`; null on the last page.
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * PasswordResetIn
+         * @description A new password, and the token that a mail brought.
+         */
+        PasswordResetIn: {
+            /**
+             * New Password
+             * Format: password
+             */
+            new_password: string;
+            /** Token */
+            token: string;
         };
         /**
          * PayoutAccountOut
@@ -2373,6 +3836,101 @@ export interface components {
              * @description Of the weekly schedule, such as 2026-W31.
              */
             week: string | null;
+        };
+        /**
+         * PriceChangeIn
+         * @description What shall count: a commission, a device table, or both; for jobs that are submitted from `effective_at` on.
+         */
+        PriceChangeIn: {
+            /**
+             * Commission Bps
+             * @description The platform's part of the price, in basis points.
+             */
+            commission_bps?: number | null;
+            /** @description The whole table; it replaces the one before. */
+            devices?: components["schemas"]["DeviceTableBody"] | null;
+            /**
+             * Effective At
+             * @description Left out, or past: from now on. A later decision for the same moment replaces an earlier one.
+             */
+            effective_at?: string | null;
+            /**
+             * Reason
+             * @description Kept for ever, with who said it.
+             */
+            reason: string;
+        };
+        /**
+         * PriceChangeOut
+         * @description One decision.
+         */
+        PriceChangeOut: {
+            /** Commission Bps */
+            commission_bps: number | null;
+            /** Decided At */
+            decided_at: string;
+            devices: components["schemas"]["DeviceTableBody"] | null;
+            /** Effective At */
+            effective_at: string;
+            /** Id */
+            id: string;
+            /**
+             * In Effect
+             * @description Whether its time has come; a later decision may have replaced it.
+             */
+            in_effect: boolean;
+            /**
+             * Kind
+             * @description commission or devices.
+             */
+            kind: string;
+            /** Operator Id */
+            operator_id: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * PricesOut
+         * @description What counts now for a job that is submitted now.
+         */
+        PricesOut: {
+            /**
+             * Commission Bps
+             * @description The platform's part of the price, in basis points. A job keeps the one that it was submitted with.
+             */
+            commission_bps: number;
+            /**
+             * Commission Since
+             * @description null: as this fabric was set up.
+             */
+            commission_since: string | null;
+            devices: components["schemas"]["DeviceTableBody"];
+            /**
+             * Devices Since
+             * @description null: the table that Fabric ships.
+             */
+            devices_since: string | null;
+            /**
+             * Factor Max
+             * @default 3
+             */
+            factor_max: number;
+            /**
+             * Factor Min
+             * @default 1
+             */
+            factor_min: number;
+            /**
+             * Factor Step Per Minute
+             * @description A factor moves no faster.
+             * @default 0.02
+             */
+            factor_step_per_minute: number;
+            /**
+             * Factors
+             * @description Classes that are not listed: 1.
+             */
+            factors: components["schemas"]["DemandFactorOut"][];
         };
         /**
          * Problem
@@ -2495,6 +4053,30 @@ export interface components {
             user_id: string;
         };
         /**
+         * ProofAndCodeIn
+         * @description That it is really you, second factor included.
+         */
+        ProofAndCodeIn: {
+            /** Code */
+            code?: string | null;
+            /**
+             * Current Password
+             * @description Needed where the account has one; else a log-in that is minutes old.
+             */
+            current_password?: string | null;
+        };
+        /**
+         * ProofIn
+         * @description That it is really you.
+         */
+        ProofIn: {
+            /**
+             * Current Password
+             * @description Needed where the account has one; else a log-in that is minutes old.
+             */
+            current_password?: string | null;
+        };
+        /**
          * ProviderChangeIn
          * @description What to change of a machine; what is left out stays.
          */
@@ -2503,7 +4085,7 @@ export interface components {
             name?: string | null;
             /**
              * Price Usd Per Hour
-             * @description Of every slot.
+             * @description Of every slot; `auto`: it follows the suggestion.
              */
             price_usd_per_hour?: string | null;
             /** Slots */
@@ -2586,6 +4168,17 @@ export interface components {
             only: string[];
         };
         /**
+         * ProvidersOut
+         * @description Where one can log in as well.
+         */
+        ProvidersOut: {
+            /**
+             * Data
+             * @description Names, for /api/v1/auth/social/{name}/start in a browser.
+             */
+            data: string[];
+        };
+        /**
          * PublicModelOut
          * @description A model that everybody may run.
          */
@@ -2631,6 +4224,14 @@ export interface components {
              */
             items?: number | null;
             /**
+             * Labels
+             * @description To find the job by: names of letters, digits and `_.-`, any values.
+             * @default {}
+             */
+            labels: {
+                [key: string]: string;
+            };
+            /**
              * Max Price Usd Per Hour
              * @description No slot that asks for more.
              */
@@ -2665,6 +4266,11 @@ export interface components {
              */
             requirements: components["schemas"]["RequirementsIn"];
             /**
+             * Results Days
+             * @description Keep the results for so long after the end, within this fabric's limit; an event warns before they go.
+             */
+            results_days?: number | null;
+            /**
              * @default {
              *       "items_per_subtask": "auto"
              *     }
@@ -2673,7 +4279,9 @@ export interface components {
         };
         /**
          * QuoteOut
-         * @description What a job would cost now. Only seconds that are really used are charged, never more than the hold.
+         * @description What a job would cost now. It holds until `expires_at` for one job with `"quote": "<id>"`; see docs/prices.md.
+         *
+         *     Only seconds that are really used are charged, never more than the hold.
          */
         QuoteOut: {
             capacity: components["schemas"]["CapacityOut"];
@@ -2697,6 +4305,11 @@ export interface components {
             price_max: components["schemas"]["Money"];
             /** @description On the cheapest slots. */
             price_min: components["schemas"]["Money"];
+            /**
+             * @description A job that is submitted with this quote pays no slot more for an hour: the dearest of now, and what following demand can add
+             *     while the quote holds. null: nothing is on offer, and no limit was given.
+             */
+            rate_bound: components["schemas"]["Money"] | null;
             rate_max: components["schemas"]["Money"];
             /** @description For an hour of a slot. */
             rate_min: components["schemas"]["Money"];
@@ -2732,6 +4345,17 @@ export interface components {
             loopback_address?: string | null;
             /** Token */
             token: string | null;
+        };
+        /**
+         * RecoveryCodesOut
+         * @description For when the app is lost; shown this once.
+         */
+        RecoveryCodesOut: {
+            /**
+             * Recovery Codes
+             * @description Each is good once.
+             */
+            recovery_codes: string[];
         };
         /**
          * RefreshIn
@@ -2771,6 +4395,11 @@ export interface components {
             finished_at: string | null;
             /** Id */
             id: string;
+            /**
+             * Livemode
+             * @description False: play money.
+             */
+            livemode: boolean;
             /** Payment Id */
             payment_id: string;
             /**
@@ -2837,6 +4466,27 @@ export interface components {
             region: string[];
         };
         /**
+         * ResultOut
+         * @description An output as it is delivered.
+         */
+        ResultOut: {
+            /**
+             * Dtype
+             * @description NumPy's name, string, bytes or bfloat16.
+             */
+            dtype: string;
+            /**
+             * Media Type
+             * @description Of texts and files: what each of them is.
+             */
+            media_type?: string | null;
+            /**
+             * Shape
+             * @description The item axis first; null where the model leaves the size open.
+             */
+            shape: (number | null)[];
+        };
+        /**
          * ResultsOut
          * @description What results there are.
          */
@@ -2869,6 +4519,17 @@ export interface components {
             status: string;
         };
         /**
+         * RoleIn
+         * @description What a user shall be.
+         */
+        RoleIn: {
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "user" | "operator";
+        };
+        /**
          * ScheduleIn
          * @description How you are paid.
          */
@@ -2895,7 +4556,7 @@ export interface components {
             platform: string;
             /**
              * Price Usd Per Hour
-             * @description Of every slot; null: suggested at enrolment, unchanged later.
+             * @description The owner's own for every slot; null: it follows the suggestion from enrolment on, or stays what it is.
              */
             price_usd_per_hour?: string | null;
             /** Python Version */
@@ -2909,44 +4570,12 @@ export interface components {
             region: string;
         };
         /**
-         * SessionOut
-         * @description All that an agent needs to start its Ray node, exactly as granted.
+         * SessionsEnded
+         * @description How many log-ins were ended.
          */
-        SessionOut: {
-            /**
-             * Cluster
-             * @description Changes when another Ray cluster takes over.
-             */
-            cluster: string;
-            /** Fabric Version */
-            fabric_version: string;
-            /** Heartbeat S */
-            heartbeat_s: number;
-            /** Labels */
-            labels: {
-                [key: string]: string;
-            };
-            /**
-             * Node Ip
-             * @description null: the address that reaches the cluster.
-             */
-            node_ip: string | null;
-            /**
-             * Ports
-             * @description null: any free ones.
-             */
-            ports: {
-                [key: string]: number;
-            } | null;
-            /** Python Version */
-            python_version: string;
-            ray: components["schemas"]["RayOut"];
-            /** Ray Version */
-            ray_version: string;
-            /** Resources */
-            resources: {
-                [key: string]: number;
-            };
+        SessionsEnded: {
+            /** Ended */
+            ended: number;
         };
         /**
          * SignedUpload
@@ -2974,7 +4603,10 @@ export interface components {
         SlotChangeIn: {
             /** Enabled */
             enabled?: boolean | null;
-            /** Price Usd Per Hour */
+            /**
+             * Price Usd Per Hour
+             * @description An own rate, or `auto`: it follows the suggestion.
+             */
             price_usd_per_hour?: string | null;
             /** Slot */
             slot: number;
@@ -3018,6 +4650,12 @@ export interface components {
             execution_provider: string;
             /** Memory Gib */
             memory_gib: number;
+            /**
+             * Price
+             * @description `auto`: it follows the suggestion; `own`: you set it.
+             * @enum {string}
+             */
+            price: "auto" | "own";
             price_per_hour: components["schemas"]["Money"];
             /** Slot */
             slot: number;
@@ -3152,6 +4790,39 @@ export interface components {
             status: "waiting" | "leased" | "done" | "failed" | "cancelled";
         };
         /**
+         * TemplateIn
+         * @description What jobs from this template say, unless they say otherwise. As for a job, all of it optional.
+         */
+        TemplateIn: {
+            /** Budget Usd */
+            budget_usd?: string | null;
+            /** Deadline S */
+            deadline_s?: number | null;
+            /** Inputs */
+            inputs?: components["schemas"]["InputIn"][] | null;
+            /** Labels */
+            labels?: {
+                [key: string]: string;
+            } | null;
+            /** Max Price Usd Per Hour */
+            max_price_usd_per_hour?: string | null;
+            /** Model */
+            model?: string | null;
+            /**
+             * Name
+             * @description Letters, digits and `_.-`.
+             */
+            name: string;
+            /** Own Machines */
+            own_machines?: boolean | null;
+            /** Priority */
+            priority?: ("low" | "normal" | "high") | null;
+            requirements?: components["schemas"]["RequirementsIn"] | null;
+            /** Results Days */
+            results_days?: number | null;
+            split?: components["schemas"]["SplitIn"] | null;
+        };
+        /**
          * TensorIn
          * @description A JSON tensor as in Open Inference v2.
          */
@@ -3163,7 +4834,7 @@ export interface components {
             data: unknown[];
             /**
              * Datatype
-             * @description BOOL, UINT8 … UINT64, INT8 … INT64, FP16, FP32 or FP64.
+             * @description BOOL, UINT8 … UINT64, INT8 … INT64, FP16, FP32, FP64, or BYTES for texts.
              */
             datatype: string;
             /**
@@ -3184,7 +4855,7 @@ export interface components {
         TensorOut: {
             /**
              * Dtype
-             * @description NumPy's name.
+             * @description NumPy's name, string, bytes or bfloat16.
              */
             dtype: string;
             /**
@@ -3192,6 +4863,19 @@ export interface components {
              * @description The item axis first; null where the model leaves the size open.
              */
             shape: (number | null)[];
+        };
+        /**
+         * TicketIn
+         * @description What the browser got at the end.
+         */
+        TicketIn: {
+            /**
+             * Code
+             * @description Of the second factor, where one is on.
+             */
+            code?: string | null;
+            /** Ticket */
+            ticket: string;
         };
         /**
          * TokensOut
@@ -3346,6 +5030,27 @@ export interface components {
             upload: components["schemas"]["SignedUpload"];
         };
         /**
+         * UserOut
+         * @description A user as an operator sees them.
+         */
+        UserOut: {
+            /** Created At */
+            created_at: string;
+            /** Email */
+            email: string;
+            /** Email Verified */
+            email_verified: boolean;
+            /** Id */
+            id: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "user" | "operator";
+            /** Second Factor */
+            second_factor: boolean;
+        };
+        /**
          * WalletOut
          * @description Your money.
          */
@@ -3371,6 +5076,111 @@ export interface components {
              */
             status: string;
         };
+        /**
+         * WorkChangesIn
+         * @description What shall be otherwise than it was said before; what is left out stays. As for a job.
+         */
+        WorkChangesIn: {
+            /** Budget Usd */
+            budget_usd?: string | null;
+            /** Deadline S */
+            deadline_s?: number | null;
+            /** Inputs */
+            inputs?: components["schemas"]["InputIn"][] | null;
+            /** Labels */
+            labels?: {
+                [key: string]: string;
+            } | null;
+            /** Max Price Usd Per Hour */
+            max_price_usd_per_hour?: string | null;
+            /** Model */
+            model?: string | null;
+            /** Own Machines */
+            own_machines?: boolean | null;
+            /** Priority */
+            priority?: ("low" | "normal" | "high") | null;
+            requirements?: components["schemas"]["RequirementsIn"] | null;
+            /** Results Days */
+            results_days?: number | null;
+            split?: components["schemas"]["SplitIn"] | null;
+        };
+        /**
+         * SessionOut
+         * @description One log-in.
+         */
+        fabric__api__schemas__accounts__SessionOut: {
+            /**
+             * Address
+             * @description From where it was last refreshed.
+             */
+            address: string | null;
+            /** Created At */
+            created_at: string;
+            /**
+             * Current
+             * @description Whether this request is of it.
+             */
+            current: boolean;
+            /**
+             * Device
+             * @description What the client called itself.
+             */
+            device: string | null;
+            /** Expires At */
+            expires_at: string;
+            /** Id */
+            id: string;
+            /**
+             * Last Seen At
+             * @description Precise to a minute.
+             */
+            last_seen_at: string;
+            /**
+             * Method
+             * @description `password`, or the identity provider's name.
+             */
+            method: string;
+        };
+        /**
+         * SessionOut
+         * @description All that an agent needs to start its Ray node, exactly as granted.
+         */
+        fabric__api__schemas__providers__SessionOut: {
+            /**
+             * Cluster
+             * @description Changes when another Ray cluster takes over.
+             */
+            cluster: string;
+            /** Fabric Version */
+            fabric_version: string;
+            /** Heartbeat S */
+            heartbeat_s: number;
+            /** Labels */
+            labels: {
+                [key: string]: string;
+            };
+            /**
+             * Node Ip
+             * @description null: the address that reaches the cluster.
+             */
+            node_ip: string | null;
+            /**
+             * Ports
+             * @description null: any free ones.
+             */
+            ports: {
+                [key: string]: number;
+            } | null;
+            /** Python Version */
+            python_version: string;
+            ray: components["schemas"]["RayOut"];
+            /** Ray Version */
+            ray_version: string;
+            /** Resources */
+            resources: {
+                [key: string]: number;
+            };
+        };
     };
     responses: never;
     parameters: never;
@@ -3380,6 +5190,134 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    account_confirm_page: {
+        parameters: {
+            query: {
+                token: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_confirm_by_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["Body_account_confirm_by_page"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_reset_page: {
+        parameters: {
+            query: {
+                token: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_reset_by_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["Body_account_reset_by_page"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     auth_list_api_keys: {
         parameters: {
             query?: {
@@ -3484,6 +5422,160 @@ export interface operations {
             header?: never;
             path: {
                 key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_list_own_acts: {
+        parameters: {
+            query?: {
+                /** @description Only these, such as logged_in. */
+                act?: string | null;
+                /** @description Rows of a page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditLineOut_"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_confirm_email: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MailedTokenIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_ask_to_verify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_list_identities: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentitiesOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_unlink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identity_id: string;
             };
             cookie?: never;
         };
@@ -3633,6 +5725,128 @@ export interface operations {
             };
         };
     };
+    account_delete_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeletionIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_export_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_forgot_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EmailIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_reset_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordResetIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     auth_refresh_tokens: {
         parameters: {
             query?: never;
@@ -3687,6 +5901,357 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["TokensOut"];
                 };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_enrol: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProofIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolmentOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_confirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodesOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_switch_off: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProofAndCodeIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_new_recovery_codes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProofAndCodeIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodesOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_list_sessions: {
+        parameters: {
+            query?: {
+                /** @description Rows of a page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SessionOut_"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_end_all_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionsEnded"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_end_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_list_providers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvidersOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_exchange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TicketIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokensOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_callback: {
+        parameters: {
+            query?: {
+                state?: string | null;
+                code?: string | null;
+            };
+            header?: never;
+            path: {
+                provider: string;
+            };
+            cookie?: {
+                fabric_social?: string | null;
+            };
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_start: {
+        parameters: {
+            query?: {
+                return_to?: string | null;
+            };
+            header?: never;
+            path: {
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            302: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; its `code` says which. */
             default: {
@@ -3924,10 +6489,180 @@ export interface operations {
             };
         };
     };
+    jobs_list_templates: {
+        parameters: {
+            query?: {
+                /** @description Rows of a page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_JobTemplateOut_"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs_write_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobTemplateOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs_show_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobTemplateOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs_delete_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs_submit_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkChangesIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     jobs_list_jobs: {
         parameters: {
             query?: {
                 status?: ("queued" | "running" | "succeeded" | "failed" | "cancelled") | null;
+                /** @description `name:value`; all that are given must fit. */
+                label?: string[];
+                /** @description `name` or `name:version`. */
+                model?: string | null;
+                /** @description Somewhere in the model's name or a label. */
+                q?: string | null;
+                created_after?: string | null;
+                created_before?: string | null;
                 /** @description Rows of a page. */
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
@@ -3992,6 +6727,39 @@ export interface operations {
             };
         };
     };
+    jobs_dry_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DryRunOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     jobs_show: {
         parameters: {
             query?: {
@@ -4013,6 +6781,74 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["JobOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobChangeIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs_show_bill: {
+        parameters: {
+            query?: {
+                format?: "json" | "csv";
+            };
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BillOut"];
                 };
             };
             /** @description A problem; its `code` says which. */
@@ -4124,11 +6960,48 @@ export interface operations {
             };
         };
     };
+    jobs_rerun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkChangesIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     jobs_show_results: {
         parameters: {
             query?: {
-                /** @description `parts`: a stream of tensor frames. */
-                format?: "manifest" | "parts";
+                /** @description `parts`: a stream of tensor frames. The others: everything in one file. */
+                format?: "manifest" | "parts" | "npz" | "json" | "zip";
+                /** @description With `json`: only this item. */
+                item?: number | null;
             };
             header?: never;
             path: {
@@ -4176,6 +7049,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs_retry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkChangesIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobOut"];
+                };
             };
             /** @description A problem; its `code` says which. */
             default: {
@@ -4294,6 +7202,35 @@ export interface operations {
             };
         };
     };
+    marketplace_show_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricesOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     marketplace_show_stats: {
         parameters: {
             query?: never;
@@ -4367,6 +7304,8 @@ export interface operations {
         requestBody: {
             content: {
                 "multipart/form-data": {
+                    /** @description Files that the card names, such as tokenizer.json, by their file names. */
+                    asset?: string[];
                     /** @description JSON: description, inputs, outputs */
                     card?: string;
                     /** Format: binary */
@@ -4589,6 +7528,140 @@ export interface operations {
             };
         };
     };
+    operator_list_acts: {
+        parameters: {
+            query?: {
+                /** @description Only about or by this user. */
+                user_id?: string | null;
+                /** @description Only these, such as logged_in. */
+                act?: string | null;
+                /** @description Rows of a page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditLineOut_"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_show_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecidedPricesOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_change_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PriceChangeIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecidedPricesOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_list_price_changes: {
+        parameters: {
+            query?: {
+                /** @description Rows of a page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PriceChangeOut_"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     operator_ban_provider: {
         parameters: {
             query?: never;
@@ -4610,6 +7683,108 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_list_users: {
+        parameters: {
+            query?: {
+                /** @description Only who has this address. */
+                email?: string | null;
+                /** @description Rows of a page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_UserOut_"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_change_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoleIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_end_sessions_of: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionsEnded"];
+                };
             };
             /** @description A problem; its `code` says which. */
             default: {
@@ -5193,7 +8368,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionOut"];
+                    "application/json": components["schemas"]["fabric__api__schemas__providers__SessionOut"];
                 };
             };
             /** @description A problem; its `code` says which. */
@@ -5578,6 +8753,153 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TopUpStateOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    join_join_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    join_constraints: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    join_install_program: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    join_versions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    join_wheel_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description A problem; its `code` says which. */

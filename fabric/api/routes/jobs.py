@@ -14,7 +14,8 @@ from fabric.api.idempotency import idempotent, key_of, replayed
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.bills import BillOut
 from fabric.api.schemas.common import Page
-from fabric.api.schemas.jobs import BudgetIn, JobChangeIn, JobIn, JobOut, OutputOut, ResultsOut, SubtaskOut, subtask_out
+from fabric.api.schemas.jobs import BudgetIn, JobChangeIn, JobIn, JobOut, OutputOut, ResultsOut
+from fabric.api.schemas.subtasks import SubtaskOut, subtask_out
 from fabric.core.clock import monotonic_s
 from fabric.core.errors import Invalid, NotFound
 from fabric.core.ids import JobId, RequestId, UserId

@@ -38,7 +38,7 @@ def items_of(inputs: dict, total: int) -> list[tuple]:
     """Each item alone: what a subtask of one item would be handed."""
     return [
         tuple(
-            (given.name, part.key, part.data, part.offset, part.length)
+            (given.name, part.key, part.data, part.offset if part.key else 0, part.length)
             for given in slice_inputs(inputs, i, 1)
             for part in given.parts
         )
