@@ -169,6 +169,12 @@ class NotFound(ApiError):
     code = "not_found"
 
 
+class ResultsDeleted(ApiError):
+    """The results were kept for as long as the job said, and are gone."""
+
+    code = "results_deleted"
+
+
 class Conflict(ApiError):
     """The current state does not allow that."""
 

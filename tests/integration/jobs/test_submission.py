@@ -167,7 +167,7 @@ async def test_jobs_are_listed_to_their_owner_only_newest_first(bench: Workbench
     async with bench.database.reading() as reader:
         assert [job.id for job in await store.list_jobs(reader, bench.owner, before=None, limit=10)] == [second.id, first.id]
         assert [job.id for job in await store.list_jobs(reader, bench.owner, before=second.id, limit=10)] == [first.id]
-        done = await store.list_jobs(reader, bench.owner, before=None, limit=10, status="succeeded")
+        done = await store.list_jobs(reader, bench.owner, before=None, limit=10, wanted=store.JobFilter(status="succeeded"))
         assert [job.id for job in done] == [first.id]
         assert await store.list_jobs(reader, UserId.new(), before=None, limit=10) == []
         assert first.id == JobId.of(first.id)

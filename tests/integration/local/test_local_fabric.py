@@ -1,5 +1,6 @@
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -21,6 +22,7 @@ from fabric.local.orphans import recorded
 from fabric.local.postgres import start_postgres
 from fabric.local.processes import family, mark
 from fabric.local.ray_head import HeadConfig, head_environment
+from tests.fixtures.postgres import quick_folder
 from tests.fixtures.trivial_fabric import APPLICATION, REPOSITORY, eventually, replica_pid
 
 pytestmark = pytest.mark.ray
@@ -148,10 +150,9 @@ def test_after_a_kill_the_next_start_ends_the_orphans_and_finds_the_data(make_fa
         assert connection.execute("SELECT oid FROM pg_database WHERE datname = 'fabric'").fetchone() == identity
 
 
-def test_an_external_database_is_used_and_nothing_else_is_left_behind(make_fabric, monkeypatch, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("external")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(parent.stat().st_mode | 0o711)
+def test_an_external_database_is_used_and_nothing_else_is_left_behind(make_fabric, monkeypatch):
+    folder = quick_folder()
+    folder.chmod(0o711)
     server = start_postgres(folder / "pg", folder / "log", fast=True)
     try:
         # Given a fabric on a server that was started by somebody else
@@ -178,6 +179,7 @@ def test_an_external_database_is_used_and_nothing_else_is_left_behind(make_fabri
             pass
     finally:
         server.stop()
+        shutil.rmtree(folder)
 
 
 def test_every_listener_is_on_loopback_or_checks_the_token(trivial_fabric):

