@@ -8,6 +8,8 @@ from fabric.files.store import mark_garbage
 from fabric.jobs import store
 
 JOBS_PER_TURN_MAX = 100
+SUBTASKS_PER_TURN_MAX = 100_000
+"""Of all jobs whose results one turn deletes; a single job may have more."""
 DAY_S = 86_400
 
 
@@ -32,7 +34,7 @@ async def _warn(tx: Transaction, warning_s: float) -> int:
 
 
 async def _delete(tx: Transaction) -> int:
-    jobs: list[JobId] = await store.lock_expired_results(tx, JOBS_PER_TURN_MAX)
+    jobs: list[JobId] = await store.lock_expired_results(tx, JOBS_PER_TURN_MAX, SUBTASKS_PER_TURN_MAX)
     if jobs:
         await mark_garbage(tx, await store.delete_results(tx, jobs), 0.0)
         await outbox.record_many(tx, [(job_id, "job.results_deleted", {}) for job_id in jobs])

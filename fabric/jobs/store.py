@@ -185,10 +185,18 @@ async def warn_of_expiry(tx: Transaction, warning_s: float, jobs_max: int) -> li
     return [(JobId.of(row[0]), row[1]) for row in await tx.execute(statement)]
 
 
-async def lock_expired_results(tx: Transaction, jobs_max: int) -> list[JobId]:
-    """Jobs whose results have been kept for long enough, locked."""
-    due = select(jobs.c.id).where(*_KEPT, func.now() > _EXPIRES_AT).order_by(jobs.c.finished_at).limit(jobs_max)
-    return [JobId.of(row.id) for row in await tx.execute(due.with_for_update(skip_locked=True))]
+async def lock_expired_results(tx: Transaction, jobs_max: int, subtasks_max: int) -> list[JobId]:
+    """Jobs whose results have been kept for long enough, locked: at least one, and no more than have so many subtasks together."""
+    columns = (jobs.c.id, jobs.c.subtasks_total)
+    due = select(*columns).where(*_KEPT, func.now() > _EXPIRES_AT).order_by(jobs.c.finished_at).limit(jobs_max)
+    chosen: list[JobId] = []
+    subtasks_chosen = 0
+    for row in await tx.execute(due.with_for_update(skip_locked=True)):
+        subtasks_chosen += row.subtasks_total
+        if chosen and subtasks_chosen > subtasks_max:
+            break
+        chosen.append(JobId.of(row.id))
+    return chosen
 
 
 async def delete_results(tx: Transaction, job_ids: Sequence[JobId]) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from fabric.codecs.tensor import json_of_tensor
 from fabric.core.ids import JobId
 from fabric.db.tables import events, garbage_objects, jobs, quotes
-from fabric.jobs import retention
+from fabric.jobs import retention, store
 from fabric.storage.keys import file_key
 from tests.fixtures.desk import BODY, JOBS, Desk, X
 
@@ -197,6 +197,15 @@ async def test_results_are_kept_for_as_long_as_was_said_and_go_after_a_warning(d
     assert (await desk.get(f"{JOBS}/{long}/results/y")).status_code == 200
     # But what was paid, and who did it, stays
     assert (await desk.get(f"{JOBS}/{short}")).json()["cost"] == shown["cost"]
+
+
+async def test_one_turn_deletes_no_more_than_a_share(desk: Desk, services, database):
+    for _ in range(3):
+        await desk.work(await desk.submit(results_days=0.0001, split={"items_per_subtask": 1}))
+    await _execute(database, "UPDATE jobs SET finished_at = finished_at - interval '1 day'")
+    async with database.transaction() as tx:
+        assert [len(await store.lock_expired_results(tx, 10, most)) for most in (1, 20, 1000)] == [1, 2, 3]
+        assert len(await store.lock_expired_results(tx, 2, 1000)) == 2
 
 
 async def test_two_turns_at_once_delete_once(desk: Desk, services, database):
