@@ -11,11 +11,11 @@ from typing import NewType, TypeVar
 
 from psycopg import errors as pg
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from fabric.core.errors import DatabaseUnavailable
+from fabric.core.errors import DatabaseUnavailable, Invalid
 
 Transaction = NewType("Transaction", AsyncConnection)  # may write; commits when its block ends
 Result = TypeVar("Result")
@@ -79,6 +79,10 @@ class Database:
             if isinstance(error, DBAPIError) and is_serialisation_failure(error):
                 raise
             raise DatabaseUnavailable from error
+        except (DataError, UnicodeEncodeError) as error:
+            if isinstance(error, DataError) and not is_unstorable_text(error):
+                raise
+            raise Invalid("A text holds a character that cannot be stored: NUL, or half of a surrogate pair.") from None
 
     async def retrying(self, act: Callable[[Transaction], Awaitable[Result]]) -> Result:
         """Run `act` in a transaction of its own; again after a deadlock or serialisation failure (at most 5 times)."""
@@ -104,6 +108,14 @@ class Database:
     async def close(self) -> None:
         """Give all connections back."""
         await self._engine.dispose()
+
+
+def is_unstorable_text(error: DataError) -> bool:
+    """Whether a text that somebody sent is what Postgres cannot keep: it has no NUL, and no halves of characters."""
+    told = str(error.orig)
+    return (
+        isinstance(error.orig, pg.CharacterNotInRepertoire | pg.UntranslatableCharacter) or "NUL" in told or "surrogate" in told
+    )
 
 
 def is_serialisation_failure(error: DBAPIError) -> bool:

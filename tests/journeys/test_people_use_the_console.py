@@ -49,7 +49,7 @@ def test_a_stranger_runs_a_model_and_an_owner_keeps_a_machine_without_a_terminal
     assert seen["charged"] == f"${charged}"
     # And the keyboard reaches the page first, and a token is shown once
     assert seen["skip"] == "Skip to the page"
-    assert seen["join"].startswith(f"provider-join --url {fabric.url} --token fjt_")
+    assert seen["join"].startswith(f"curl -fsSL {fabric.url}/join | sh -s -- --token fjt_")
     assert seen["tokenGone"]
 
 

@@ -117,10 +117,10 @@ function Join({ known, onClose }: { known: readonly Machine[]; onClose: () => vo
             <h3 className="step">
               <b>2</b> Run this on the machine
             </h3>
-            <Code>{`provider-join --url ${location.origin} --token ${made.token.token}`}</Code>
+            <Code>{`curl -fsSL ${location.origin}/join | sh -s -- --token ${made.token.token}`}</Code>
             <p className="small soft">
-              The token is shown this once; we keep only its hash. The command comes with the Python package{" "}
-              <code>onnx-fabric[provider]</code>.
+              It needs Python and nothing else, and installs into a folder of its own. The token is shown this once; we
+              keep only its hash. Windows, or no curl? <a href="/join">Other ways to join</a>.
             </p>
           </div>
           <div className="stack" role="status">
