@@ -27,8 +27,8 @@ demo: $(STAMP)   ## Start a fabric, run two real jobs, print what happened, leav
 test: $(STAMP) console-test  ## All tests but the long ones
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not chaos and not bench and not gpu and not attack"
 
-check: lint      ## Format, lint, types, import contracts, tidy rules, unit and contract tests (≤ 2 min)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/tidy tests/unit tests/contract -m "not slow and not chaos and not gpu"
+check: lint      ## Format, lint, types, import contracts, tidy rules, unit and contract tests without a cluster (≤ 2 min)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/tidy tests/unit tests/contract -m "not slow and not chaos and not gpu and not ray"
 
 lint: $(STAMP) console-lint  ## Only the part of `check` that runs no test
 	$(BIN)/ruff format --check .
