@@ -4298,6 +4298,11 @@ export interface components {
             id: string;
             /** Items */
             items: number;
+            /**
+             * Livemode
+             * @description false: it is play money, or a payment service's test mode.
+             */
+            livemode: boolean;
             /** Model */
             model: string;
             price_expected: components["schemas"]["Money"];

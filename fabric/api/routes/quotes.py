@@ -35,7 +35,9 @@ async def quote(request: Request, body: QuoteIn, principal: JobsCaller, services
             memory_bytes=version.profile["memory_bytes"], tells_capacity=True,
         )  # fmt: skip
         quote_id = QuoteId.new()
-        answer = QuoteOut.of(quote_id, f"{version.name}:{version.version}", priced, hold_for(spec, priced))
+        answer = QuoteOut.of(
+            quote_id, f"{version.name}:{version.version}", priced, hold_for(spec, priced), livemode=services.payments.livemode
+        )
         shown = answer.model_dump(mode="json")
         terms = Terms(version.id, items, priced.rate_nanos_per_hour_bound, hold_for(spec, priced), priced.commission_bps)
         await store.insert_quote(

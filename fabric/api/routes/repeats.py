@@ -41,7 +41,7 @@ async def dry_run(body: JobIn, principal: JobsCaller, services: ServicesDep) -> 
         balance = await wallet.balance(reader, principal.user_id)
     hold = hold_for(spec, quote)
     version = resolved.version
-    shown = QuoteOut.of(QuoteId.new(), f"{version.name}:{version.version}", quote, hold)
+    shown = QuoteOut.of(QuoteId.new(), f"{version.name}:{version.version}", quote, hold, livemode=services.payments.livemode)
     return DryRunOut(
         model=shown.model, items=resolved.items_total, items_per_subtask=resolved.items_per_subtask,
         subtasks=count_subtasks(resolved.items_total, resolved.items_per_subtask), quote=shown,

@@ -74,9 +74,11 @@ class QuoteOut(Body):
     commission_bps: int
     """The platform's part of the price, in basis points."""
     expires_at: Moment
+    livemode: bool
+    """false: it is play money, or a payment service's test mode."""
 
     @classmethod
-    def of(cls, quote_id: QuoteId, model: str, quote: Quote, hold_nanos: int) -> "QuoteOut":
+    def of(cls, quote_id: QuoteId, model: str, quote: Quote, hold_nanos: int, *, livemode: bool) -> "QuoteOut":
         """Show a quote."""
         return cls(
             id=str(quote_id), model=model, items=quote.items, seconds_expected=quote.seconds_expected,
@@ -89,5 +91,5 @@ class QuoteOut(Body):
                 memory_bytes=quote.memory_bytes,
                 probability=quote.capacity_probability, wait_s=quote.wait_s,
             ),
-            commission_bps=quote.commission_bps, expires_at=quote.expires_at,
+            commission_bps=quote.commission_bps, expires_at=quote.expires_at, livemode=livemode,
         )  # fmt: skip

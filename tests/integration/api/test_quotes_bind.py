@@ -116,3 +116,8 @@ async def test_a_quote_for_other_work_is_refused_and_stays_good(desk: Desk, want
     assert await desk.count(jobs) == 0
     if differs == "requirements":
         assert (await desk.post(BODY | wanted | {"quote": quote["id"]}, JOBS)).status_code == 201
+
+
+async def test_a_quote_and_a_dry_run_say_that_the_money_is_not_real(desk: Desk):
+    for path, where in (("/api/v1/quotes", lambda said: said), (f"{JOBS}/dry-run", lambda said: said["quote"])):
+        assert where((await desk.post(BODY, path)).json())["livemode"] is False
