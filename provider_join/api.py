@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from provider_join.config import EXIT_VERSIONS, Credential, Home, Stop
-from provider_join.trust import Trust, is_loopback, keep_for_node
+from provider_join.install import is_loopback
+from provider_join.trust import Trust, keep_for_node
 
 TIMEOUT_S = 5.0
 

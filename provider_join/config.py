@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from provider_join.install import default_home
+
 
 class Stop(Exception):
     """The agent cannot go on; the message says why and what helps, `code` is the exit code."""
@@ -58,13 +60,6 @@ class Credential:
 
     provider_id: str
     credential: str
-
-
-def default_home() -> Path:
-    """Where the agent keeps its few files, unless told otherwise."""
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        return Path("/var/lib/fabric-provider")
-    return Path.home() / ".local/share/fabric-provider"
 
 
 def read_options(arguments: list[str] | None = None) -> Options:

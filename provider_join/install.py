@@ -174,7 +174,7 @@ class Fabric:
         self.url = url.rstrip("/")
         self._parts = urlsplit(self.url)
         self._fingerprint = (fingerprint or "").strip().lower().replace("sha256:", "").replace(":", "")
-        if self._parts.scheme != "https" and not _is_loopback(self._parts.hostname or "") and not allow_plaintext:
+        if self._parts.scheme != "https" and not is_loopback(self._parts.hostname or "") and not allow_plaintext:
             raise Stop(f"{url} is not encrypted, and programs come from there: use https://, or say --allow-plaintext")
         self._context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         if self._fingerprint:
@@ -217,7 +217,8 @@ class Fabric:
             raise Stop(f"{self.url} shows the certificate sha256:{shown}, expected was sha256:{self._fingerprint}")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether what is sent there stays on this machine."""
     if host == "localhost":
         return True
     try:

@@ -27,7 +27,8 @@ import psutil
 
 from provider_join.config import Credential, Home
 from provider_join.gate import NotLetIn, address_for, enter
-from provider_join.trust import is_loopback, trusted_file
+from provider_join.install import is_loopback
+from provider_join.trust import trusted_file
 
 OBJECT_STORE_BYTES = 100_000_000
 TEMP_PREFIX = "fp-"  # short: socket paths may have 107 bytes

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 import os
 import ssl
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import certifi
 
 from provider_join.config import Home, Options, Stop
+from provider_join.install import is_loopback
 from provider_join.tunnel import plain_way
 
 
@@ -122,13 +122,3 @@ def keep_for_node(home: Home, trust: Trust, context: ssl.SSLContext) -> None:
 def trusted_file(home: Home) -> Path:
     """Where the Ray node finds what it accepts, when that is more than usual."""
     return home.run / "trusted.pem"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is sent there stays on this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

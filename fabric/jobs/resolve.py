@@ -77,12 +77,22 @@ async def resolve_job(database: Database, store: ObjectStore, settings: Settings
     items = resolving.items()
     if items > settings.limits.items_per_job_max:
         raise TooLarge(f"{items} items; one job may have {settings.limits.items_per_job_max}.")
-    profile = version.profile
-    items_per_subtask = choose_items_per_subtask(
-        items, profile["item_us"], target_s=settings.dispatch.subtask_target_s, subtasks_max=settings.limits.subtasks_per_job_max,
-        batch_fixed=profile["batch_items_max"] if profile["batch_fixed"] else 1, wanted=spec.items_per_subtask,
-    )  # fmt: skip
+    items_per_subtask = cut(version, items, settings, spec.items_per_subtask)
     return ResolvedJob(version, items, items_per_subtask, inputs, tuple(resolving.relaid))
+
+
+def cut(version: ModelVersion, items: int, settings: Settings, wanted: int | None) -> int:
+    """Items for each subtask of a job of this model; `wanted` is the requestor's own choice.
+
+    Raises:
+        EmptyJob: no items.
+        Invalid: the requestor's choice makes too many subtasks.
+    """
+    profile = version.profile
+    return choose_items_per_subtask(
+        items, profile["item_us"], target_s=settings.dispatch.subtask_target_s, subtasks_max=settings.limits.subtasks_per_job_max,
+        batch_fixed=profile["batch_items_max"] if profile["batch_fixed"] else 1, wanted=wanted,
+    )  # fmt: skip
 
 
 class _Resolving:

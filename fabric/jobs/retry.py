@@ -9,9 +9,8 @@ from fabric.files.store import waiting_garbage
 from fabric.jobs import store
 from fabric.jobs.job import Job
 from fabric.jobs.lifecycle import is_finished
-from fabric.jobs.resolve import ResolvedJob
+from fabric.jobs.resolve import ResolvedJob, cut
 from fabric.jobs.select import Range, join_ranges, select_inputs
-from fabric.jobs.split import choose_items_per_subtask
 from fabric.storage.base import ObjectStore
 
 
@@ -46,12 +45,8 @@ async def resolve_missing(
         leaving = await waiting_garbage(reader, sorted(keys))
     if leaving or not await _are_there(objects, keys):
         raise Conflict("The files that this job took as inputs were deleted; submit it again with others.")
-    items, profile = sum(count for _, count in missing), version.profile
-    size = choose_items_per_subtask(
-        items, profile["item_us"], target_s=settings.dispatch.subtask_target_s, subtasks_max=settings.limits.subtasks_per_job_max,
-        batch_fixed=profile["batch_items_max"] if profile["batch_fixed"] else 1, wanted=wanted,
-    )  # fmt: skip
-    return ResolvedJob(version, items, size, inputs), missing
+    items = sum(count for _, count in missing)
+    return ResolvedJob(version, items, cut(version, items, settings, wanted), inputs), missing
 
 
 async def _are_there(objects: ObjectStore, keys: set[str]) -> bool:

@@ -21,6 +21,7 @@ from fabric.db.engine import Reader, Transaction
 from fabric.events import outbox
 from fabric.providers import grants, store
 from fabric.providers.capabilities import Capabilities, SlotReport, check_capabilities, granted_labels, granted_resources
+from fabric.providers.distribution import DISTRIBUTION
 from fabric.providers.presence import HEARTBEAT_S
 from fabric.providers.rates import require_rate
 
@@ -29,7 +30,6 @@ CREDENTIAL_PREFIX = "fpc_"
 HINT_CHARACTERS = 10
 USES_MAX = 1000
 EXPIRES_S_MAX = 90 * 86_400
-DISTRIBUTION = "onnx-fabric"
 
 RateOf = Callable[[SlotReport], int]
 """What a slot is suggested to ask, in nano-USD per hour."""
