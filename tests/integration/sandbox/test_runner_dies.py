@@ -18,7 +18,7 @@ from fabric.actors.transfer import Transfer
 from fabric.codecs.frame import decode_frame
 from fabric.sandbox import launch
 from fabric.sandbox.process import Runner
-from tests.fixtures import lying_runner, onnx_models
+from tests.fixtures import descriptors, lying_runner, onnx_models
 from tests.fixtures.orders import a_subtask
 
 ITEMS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
@@ -267,9 +267,6 @@ def test_a_runner_that_died_while_nothing_ran_is_not_missed(slot, orders):
 
 
 def test_no_child_and_no_descriptor_is_left_behind(isolation, orders):
-    def open_descriptors() -> int:
-        return len(list(Path("/proc/self/fd").iterdir()))
-
     def a_life() -> Slot:
         slot = Slot()
         assert is_well(slot, orders)
@@ -279,10 +276,10 @@ def test_no_child_and_no_descriptor_is_left_behind(isolation, orders):
         return slot
 
     a_life()
-    before = open_descriptors()
+    before = descriptors.count()
     child = a_life().runner._life.child
     assert child.process.returncode is not None
-    assert open_descriptors() <= before
+    assert descriptors.settles_at(before)
 
 
 @pytest.mark.parametrize("lie", ["at the load", "asks for ever", "a giant", "a break", "absent", *lying_runner.LIES])

@@ -1,13 +1,14 @@
 import os
 import socket
+import tempfile
 import threading
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fabric.sandbox.wire import MESSAGE_BYTES_MAX, BrokenWire, Nonsense, Wire
+from tests.fixtures import descriptors
 
 
 @pytest.fixture
@@ -64,12 +65,10 @@ def test_content_follows_its_message(pair):
 
 def test_descriptors_that_a_child_slips_in_are_dropped(pair):
     parent, child = pair
-    descriptors = Path("/dev/fd")
-    with Path(os.devnull).open() as null:
-        before = len(list(descriptors.iterdir()))
-        child.send("take this", descriptors=[null.fileno()] * 5)
+    with tempfile.TemporaryFile() as slipped:
+        child.send("take this", descriptors=[slipped.fileno()] * 5)
         assert parent.receive() == "take this"
-        assert len(list(descriptors.iterdir())) == before
+        assert descriptors.held(os.fstat(slipped.fileno())) == 1
 
 
 @pytest.mark.parametrize(
