@@ -1,31 +1,26 @@
 """The `fabric` command: up, demo, doctor, and a group of commands for each noun."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fabric.cli import account, jobs, models, operate, providers, wallet
-from fabric.cli.printing import console
+from fabric.cli import account, files, jobs, models, operate, providers, quotes, templates, wallet
+from fabric.cli.commands import AsJson
 from fabric.cli.reach import connection, server_module
-from fabric.client import FabricClientError
 
 app = typer.Typer(help="Run ONNX models on machines that people own.", no_args_is_help=True, pretty_exceptions_enable=False)
 for name, group in [
-    ("jobs", jobs.app), ("models", models.app), ("wallet", wallet.app), ("providers", providers.app), ("account", account.account_app),
-    ("keys", account.keys_app), ("operator", operate.operator_app), ("token", operate.token_app), ("ledger", operate.ledger_app),
+    ("jobs", jobs.app), ("templates", templates.app), ("models", models.app), ("files", files.app), ("quotes", quotes.app),
+    ("wallet", wallet.app), ("providers", providers.app), ("account", account.account_app), ("keys", account.keys_app),
+    ("operator", operate.operator_app), ("token", operate.token_app), ("ledger", operate.ledger_app),
 ]:  # fmt: skip
     app.add_typer(group, name=name)
 
 
 def main() -> None:
-    """Run the command; an error on purpose is one line and exit code 1."""
-    try:
-        app(standalone_mode=True)
-    except FabricClientError as error:
-        console.print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False)
-        sys.exit(1)
+    """Run the command."""
+    app(standalone_mode=True)
 
 
 @app.callback()
@@ -77,7 +72,7 @@ def demo(
 
 
 @app.command()
-def doctor() -> None:
-    """Check a set-up: versions, listeners and their exposure, database, storage, books."""
+def doctor(as_json: AsJson = False) -> None:
+    """Check a set-up: versions, listeners and their exposure, database, storage, books; says in words what to do."""
     module = server_module("fabric.local.doctor")
-    raise typer.Exit(module.run_doctor())
+    raise typer.Exit(module.run_doctor(as_json=as_json))

@@ -1,27 +1,32 @@
 """The commands `fabric account …` and `fabric keys …`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fabric.cli.printing import console, show
-from fabric.cli.reach import AsJson, connect
+from fabric.cli.commands import Commands, manner
+from fabric.cli.printing import GONE, console, show, tell, tell_record
+from fabric.cli.reach import connect
 
 Password = Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for when it is not given.")]
 NewPassword = Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)]
 Code = Annotated[str | None, typer.Option(help="Of the authenticator app, or a recovery code.")]
 
-account_app = typer.Typer(help="Your account: log-in, password, second factor, log-ins, audit log.", no_args_is_help=True)
-keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
+ME = {
+    "id": lambda u: u["id"], "e-mail": lambda u: u["email"] + (GONE if u["email_verified"] else ", not confirmed"),
+    "role": lambda u: u["role"], "second factor": lambda u: "on" if u["second_factor"] else "off", "since": lambda u: u["created_at"],
+}  # fmt: skip
+
+account_app = Commands(help="Your account: log-in, password, second factor, log-ins, audit log.", no_args_is_help=True)
+keys_app = Commands(help="API keys.", no_args_is_help=True)
 
 
 @account_app.command("show")
 def account_show() -> None:
     """Whose credential this is."""
     with connect() as client:
-        console.print_json(json.dumps(client.account.me()))
+        tell_record(client.account.me(), ME)
 
 
 @account_app.command("confirm")
@@ -29,23 +34,24 @@ def account_confirm(token: str) -> None:
     """Confirm an e-mail address with the token of the mail."""
     with connect() as client:
         client.account.confirm_email(token)
-    console.print("confirmed")
+    tell({"confirmed": True}, "confirmed")
 
 
 @account_app.command("audit-log")
-def account_audit_log(act: str | None = None, limit: int = 20, as_json: AsJson = False) -> None:
+def account_audit_log(act: str | None = None, limit: int = 20) -> None:
     """Security-relevant acts on your account, newest first."""
     with connect() as client:
         found = client.account.audit_log(act=act, limit=limit)
     columns = {"at": lambda a: a["created_at"], "act": lambda a: a["act"], "from": lambda a: a["address"] or ""}
-    show(found, columns, as_json)
+    show(found, columns)
 
 
 @account_app.command("export")
 def account_export(output: Path) -> None:
     """Write everything that this fabric keeps about you to a zip of JSON."""
     with connect() as client:
-        console.print(str(client.account.export(output)))
+        written = client.account.export(output)
+    tell({"path": str(written)}, f"{written} is written")
 
 
 @account_app.command("delete")
@@ -60,7 +66,7 @@ def account_delete(
         typer.confirm("Delete the account for good?", abort=True)
     with connect() as client:
         client.account.delete(password, code=code, give_up_credit=give_up_credit)
-    console.print("deleted")
+    tell({"deleted": True}, "deleted")
 
 
 @account_app.command("login")
@@ -76,7 +82,7 @@ def account_login(
         else:
             address = email or typer.prompt("E-mail")
             tokens = client.account.log_in(address, typer.prompt("Password", hide_input=True), code=code)
-    console.print(f"export FABRIC_API_KEY={tokens['access_token']}", highlight=False, soft_wrap=True)
+    tell(tokens, f"export FABRIC_API_KEY={tokens['access_token']}")
 
 
 @account_app.command("change-password")
@@ -84,7 +90,7 @@ def account_change_password(password: Password, new_password: NewPassword) -> No
     """Change your password; every log-in ends."""
     with connect() as client:
         client.account.change(password, new_password=new_password)
-    console.print("changed")
+    tell({"changed": True}, "changed")
 
 
 @account_app.command("reset-password")
@@ -96,14 +102,14 @@ def account_reset_password(
     with connect() as client:
         if token is not None:
             client.account.reset_password(token, typer.prompt("New password", hide_input=True, confirmation_prompt=True))
-            console.print("changed")
+            tell({"changed": True}, "changed")
         else:
             client.account.forgot_password(email or typer.prompt("E-mail"))
-            console.print("If somebody has this address, a mail is on its way.")
+            tell({"sent": True}, "If somebody has this address, a mail is on its way.")
 
 
 @account_app.command("sessions")
-def account_sessions(as_json: AsJson = False) -> None:
+def account_sessions() -> None:
     """Where you are logged in."""
     with connect() as client:
         found = client.account.sessions()
@@ -111,7 +117,7 @@ def account_sessions(as_json: AsJson = False) -> None:
         "id": lambda s: s["id"], "device": lambda s: s["device"] or "", "address": lambda s: s["address"] or "",
         "last seen": lambda s: s["last_seen_at"], "this one": lambda s: "yes" if s["current"] else "",
     }  # fmt: skip
-    show(found, columns, as_json)
+    show(found, columns)
 
 
 @account_app.command("logout")
@@ -122,9 +128,10 @@ def account_logout(
     with connect() as client:
         if session_id is not None:
             client.account.end_session(session_id)
-            console.print("ended")
+            tell({"ended": 1}, "ended")
         else:
-            console.print(f"{client.account.log_out_everywhere()} ended")
+            ended = client.account.log_out_everywhere()
+            tell({"ended": ended}, f"{ended} ended")
 
 
 @account_app.command("second-factor")
@@ -137,16 +144,19 @@ def account_second_factor(
     with connect() as client:
         if off:
             client.account.switch_off_second_factor(password, code or typer.prompt("Code"))
-            console.print("off")
+            tell({"second_factor": False}, "off")
             return
         made = client.account.enrol_second_factor(password)
-        console.print(f"{made['otpauth_url']}\nsecret to type: {made['secret']}", highlight=False, soft_wrap=True)
+        if manner.as_json:
+            typer.echo(f"{made['otpauth_url']}", err=True)
+        else:
+            console.print(f"{made['otpauth_url']}\nsecret to type: {made['secret']}", highlight=False, soft_wrap=True)
         codes = client.account.confirm_second_factor(code or typer.prompt("Code that the app shows"))
-        console.print("on; keep these recovery codes, each is good once:\n" + "\n".join(codes), highlight=False)
+    tell({"recovery_codes": codes}, "on; keep these recovery codes, each is good once:\n" + "\n".join(codes))
 
 
 @keys_app.command("list")
-def keys_list(as_json: AsJson = False) -> None:
+def keys_list() -> None:
     """Your API keys, newest first."""
     with connect() as client:
         found = client.keys.list()
@@ -155,7 +165,7 @@ def keys_list(as_json: AsJson = False) -> None:
         "scopes": lambda k: " ".join(k["scopes"]), "last used": lambda k: k["last_used_at"] or "never",
         "expires": lambda k: k["expires_at"] or "never",
     }  # fmt: skip
-    show(found, columns, as_json)
+    show(found, columns)
 
 
 @keys_app.command("create")
@@ -168,7 +178,7 @@ def keys_create(
     """Make a key; it is shown once."""
     with connect() as client:
         made = client.keys.create(label, scopes=scope or None, expires_s=expires_s, requests_per_minute=requests_per_minute)
-    console.print(made["key"], highlight=False, soft_wrap=True)
+    tell(made, made["key"])
 
 
 @keys_app.command("delete")
@@ -176,3 +186,4 @@ def keys_delete(key_id: str) -> None:
     """Make a key worthless at once."""
     with connect() as client:
         client.keys.delete(key_id)
+    tell({"deleted": key_id}, f"{key_id} is worthless now")

@@ -1,16 +1,24 @@
 """The commands `fabric models …`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fabric.cli.printing import console, shapes, show
-from fabric.cli.reach import AsJson, connect
+from fabric.cli.commands import Commands
+from fabric.cli.printing import shapes, show, tell, tell_record
+from fabric.cli.reach import connect
 from fabric.client.cards import TEMPLATES, write_template
 
-app = typer.Typer(help="Upload and list models.", no_args_is_help=True)
+app = Commands(help="Upload, list, describe and retire models.", no_args_is_help=True)
+
+FIELDS = {
+    "id": lambda m: m["id"], "name": lambda m: f"{m['name']}:{m['version']}", "description": lambda m: m["description"],
+    "inputs": lambda m: shapes(m["inputs"]), "outputs": lambda m: shapes(m["outputs"]),
+    "size": lambda m: f"{m['size']:,} bytes, {m['parameters']:,} parameters, opset {m['opset']}",
+    "time": lambda m: f"{m['profile']['item_us'] / 1000:.2f} ms an item" + (", in batches" if m["profile"]["batchable"] else ""),
+    "seen by": lambda m: m["visibility"], "assets": lambda m: ", ".join(m["assets"]), "created": lambda m: m["created_at"],
+}  # fmt: skip
 
 
 @app.command("upload")
@@ -25,7 +33,7 @@ def models_upload(
     """Upload an ONNX file as the next version of a model."""
     with connect() as client:
         model = client.models.upload(name, file, card=card, assets=asset or [])
-        console.print_json(json.dumps(model))
+    tell(model, f"{model['name']}:{model['version']} takes {shapes(model['inputs'])} and gives {shapes(model['outputs'])}")
 
 
 @app.command("init")
@@ -34,16 +42,12 @@ def models_init(
     output: Annotated[Path, typer.Option(help="Where to write the card.")] = Path("card.toml"),
 ) -> None:
     """Write a card with explanations, to be edited and given to `models upload --card`."""
-    try:
-        write_template(template, output)
-    except (ValueError, FileExistsError) as error:
-        console.print(str(error), highlight=False)
-        raise typer.Exit(1) from None
-    console.print(f"{output} is written; edit it, then: fabric models upload NAME MODEL.onnx --card {output}", highlight=False)
+    write_template(template, output)
+    tell({"path": str(output)}, f"{output} is written; edit it, then: fabric models upload NAME MODEL.onnx --card {output}")
 
 
 @app.command("list")
-def models_list(as_json: AsJson = False) -> None:
+def models_list() -> None:
     """The models that you may run."""
     with connect() as client:
         found = client.models.list()
@@ -52,14 +56,14 @@ def models_list(as_json: AsJson = False) -> None:
         "inputs": lambda m: shapes(m["inputs"]), "outputs": lambda m: shapes(m["outputs"]),
         "batch": lambda m: "yes" if m["profile"]["batchable"] else "no", "ms/item": lambda m: f"{m['profile']['item_us'] / 1000:.2f}",
     }  # fmt: skip
-    show(found, columns, as_json)
+    show(found, columns, nothing="no models yet: fabric models upload NAME MODEL.onnx")
 
 
 @app.command("show")
 def models_show(name: str) -> None:
     """One model: inputs, outputs, card, profile."""
     with connect() as client:
-        console.print_json(json.dumps(client.models.get(name)))
+        tell_record(client.models.get(name), FIELDS)
 
 
 @app.command("delete")
@@ -67,3 +71,4 @@ def models_delete(name: str) -> None:
     """Retire a model."""
     with connect() as client:
         client.models.delete(name)
+    tell({"retired": name}, f"{name} is retired; jobs that use it go on")

@@ -2,30 +2,40 @@
 
 import importlib
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from fabric.cli.printing import console
+from fabric.cli.commands import fail, manner
+from fabric.cli.explain import Explanation
 from fabric.client import Client
 
 connection: dict[str, Any] = {}
 """How every command reaches the endpoint, beside FABRIC_URL and FABRIC_API_KEY."""
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the endpoint's answer as JSON.")]
+
+def connect(**instead: Any) -> Client:
+    """The client of every command.
+
+    Args:
+        instead: What goes before the options that the command line gave.
+    """
+    return Client(**{**connection, **instead}, on_call=Explanation() if manner.explain else None)
 
 
-def connect() -> Client:
-    """The client of every command."""
-    return Client(**connection)
+def connect_as_operator() -> Client:
+    """The same, with the operator's key where the fabric runs on this machine and it is ours to read."""
+    return connect(**server_module("fabric.local.operate").operator_connection())
 
 
 def server_module(name: str) -> ModuleType:
-    """Import a part that needs the extra `server`; says so when it is missing."""
+    """Import a part that needs the extra `server`; says so when it is missing.
+
+    Raises:
+        typer.Exit: it is missing.
+    """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("fabric"):
             raise
-        console.print(f"This command needs {error.name}: install the extra with  pip install 'onnx-fabric[server,demo]'")
-        raise typer.Exit(2) from None
+        fail(f"This command needs {error.name}: install the extra with  pip install 'onnx-fabric[server,demo]'", exit_code=2)
+        raise AssertionError from error

@@ -1,6 +1,7 @@
 """`fabric ledger audit`: runs every audit of the ledger and prints what it found."""
 
 import asyncio
+import json
 
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from fabric.db.engine import Database
 AUDIT_TIMEOUT_S = 3600.0  # audits read all of history
 
 
-def run_audit() -> int:
+def run_audit(*, as_json: bool = False) -> int:
     """Print the findings; 0 when the books are right, 1 when not, 2 when they could not be read."""
     console = Console(highlight=False)
     settings = load_settings()
@@ -24,6 +25,10 @@ def run_audit() -> int:
     except FabricError as error:
         console.print(f"{error.detail} Is `fabric up` running?")
         return 2
+    if as_json:
+        found = {finding.name: finding.rows for finding in findings}
+        print(json.dumps({"trial_balance_nanos": balance, "findings": found}, default=str))
+        return 1 if findings or balance else 0
     console.print(f"trial balance: {balance} (must be 0)")
     for finding in findings:
         console.print(f"[red]{finding.name}[/red]: {finding.rows}")

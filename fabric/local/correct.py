@@ -1,6 +1,7 @@
 """`fabric ledger correct`: posts a correction with an operator's name and a reason, as the owner of the database."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,7 +16,7 @@ from fabric.local.audit import AUDIT_TIMEOUT_S
 from fabric.local.home import Home
 
 
-def run_correction(lines: Sequence[str], *, key: str, operator: str, reason: str) -> int:
+def run_correction(lines: Sequence[str], *, key: str, operator: str, reason: str, as_json: bool = False) -> int:
     """Post it and print its id; 0 when it was posted and the books are right, 1 when not, 2 when it could not be."""
     console = Console(highlight=False)
     settings = load_settings()
@@ -30,6 +31,10 @@ def run_correction(lines: Sequence[str], *, key: str, operator: str, reason: str
     except FabricError as error:
         console.print(f"[red]{error.code}[/red]: {error.detail}")
         return 2
+    if as_json:
+        found = {finding.name: finding.rows for finding in findings}
+        print(json.dumps({"transaction_id": str(transaction_id), "findings": found}, default=str))
+        return 1 if findings else 0
     console.print(str(transaction_id))
     for finding in findings:
         console.print(f"[red]{finding.name}[/red]: {finding.rows}")

@@ -4,13 +4,14 @@ Every finding is a record with a stable id, so that scripts may read it; the tab
 """
 
 import asyncio
+import json
 import os
 import platform
 import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any, Literal
@@ -288,10 +289,13 @@ def _first_line(command: list[str]) -> str:
     return done.stdout.splitlines()[0].strip()
 
 
-def run_doctor(home: Path | None = None) -> int:
+def run_doctor(home: Path | None = None, *, as_json: bool = False) -> int:
     """Print the findings; 0 when nothing failed, 1 otherwise."""
     console = Console(highlight=False, width=None if os.isatty(1) else 160)
     records = examine(Home((home or default_home()).absolute()))
+    if as_json:
+        print(json.dumps([asdict(record) for record in records], indent=2))
+        return 1 if any(record.status == "fail" for record in records) else 0
     table = Table("check", "", "found", "needed", "what helps", box=None, pad_edge=False)
     for record in records:
         table.add_row(record.id, MARKS[record.status], record.found, record.needed, record.remedy)

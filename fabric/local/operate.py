@@ -1,5 +1,6 @@
 """Commands of the operator on the machine where the fabric runs: how to reach it as operator, and `fabric token rotate`."""
 
+import json
 from pathlib import Path
 
 from rich.console import Console
@@ -22,9 +23,9 @@ def operator_connection(home: Path | None = None) -> dict[str, str]:
     return {"url": f"http://127.0.0.1:{port}", "api_key": key} if key and port else {}
 
 
-def run_token_rotation(home: Path | None = None) -> int:
+def run_token_rotation(home: Path | None = None, *, as_json: bool = False) -> int:
     """Change the Ray token of this home's fabric and print what it took; the exit code."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, stderr=as_json)
     where = Home((home or default_home()).absolute())
     if not is_running(where):
         if not where.secrets.exists():
@@ -38,7 +39,10 @@ def run_token_rotation(home: Path | None = None) -> int:
     except (NotRunning, ActFailed) as error:
         console.print(f"The token could not be changed: {error}", markup=False, style="red")
         return 1
-    console.print(in_words(Rotation(**done)))
+    if as_json:
+        print(json.dumps(done))
+    else:
+        console.print(in_words(Rotation(**done)))
     return 0
 
 

@@ -1,6 +1,8 @@
 """`fabric ledger reconcile`: compares the ledger with the payment service and prints every difference."""
 
 import asyncio
+import json
+from dataclasses import asdict
 from datetime import timedelta
 
 from rich.console import Console
@@ -14,7 +16,7 @@ from fabric.core.settings import Settings, load_settings
 from fabric.db.engine import Database
 
 
-def run_reconciliation(days: int | None) -> int:
+def run_reconciliation(days: int | None, *, as_json: bool = False) -> int:
     """Print what was found; 0 when both sides agree, 1 when not, 2 when they could not be compared."""
     console = Console(highlight=False, soft_wrap=True)
     settings = load_settings()
@@ -31,6 +33,9 @@ def run_reconciliation(days: int | None) -> int:
     except FabricError as error:
         console.print(f"[red]{error.code}[/red]: {error.detail}")
         return 2
+    if as_json:
+        print(json.dumps(asdict(report), default=str))
+        return 1 if report.differences else 0
     console.print(
         f"{report.there} balance transactions, {report.here} ledger transactions, {report.on_their_way} on their way; "
         f"fees booked: {report.fees_booked}"
