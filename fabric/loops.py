@@ -52,7 +52,7 @@ async def end_overdue_jobs(services: Services) -> int:
 
 async def expire_results(services: Services) -> int:
     """Warn of results that will go soon, and delete those that were kept for long enough."""
-    return await retention.expire_results(services.database, services.settings.limits)
+    return await retention.expire_results(services.database, services.settings)
 
 
 async def write_off_silent_machines(services: Services) -> int:

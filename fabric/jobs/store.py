@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from fabric.core.errors import Conflict, NotFound
 from fabric.core.ids import JobId, JobTemplateId, ModelVersionId, ProviderId, SubtaskId, UserId
 from fabric.db.engine import Reader, Transaction
-from fabric.db.tables import attempts, job_templates, jobs, model_versions, models, providers, subtasks
+from fabric.db.tables import attempts, job_templates, jobs, model_versions, models, providers, subtasks, users
 from fabric.events import outbox
 from fabric.jobs.job import Attempt, Job, Subtask
 from fabric.jobs.lifecycle import OPEN
@@ -183,6 +183,16 @@ async def warn_of_expiry(tx: Transaction, warning_s: float, jobs_max: int) -> li
     )  # fmt: skip
     statement = update(jobs).where(jobs.c.id.in_(due)).values(results_warned_at=func.now()).returning(jobs.c.id, _EXPIRES_AT)
     return [(JobId.of(row[0]), row[1]) for row in await tx.execute(statement)]
+
+
+async def addresses_of(tx: Transaction, job_ids: Sequence[JobId], kept_s_min: float) -> list[tuple[str, JobId, str]]:
+    """(confirmed address of the owner, job, model) of those of these jobs whose results were to be kept for so long at least."""
+    statement = (
+        select(users.c.email, jobs.c.id, _JOB_COLUMNS[-2]).select_from(_JOBS.join(users, users.c.id == jobs.c.owner_id))
+        .where(jobs.c.id.in_(job_ids), users.c.email_verified_at.is_not(None), jobs.c.results_kept_s >= kept_s_min)
+        .order_by(users.c.email, jobs.c.finished_at)
+    )  # fmt: skip
+    return [(row[0], JobId.of(row[1]), row[2]) for row in await tx.execute(statement)]
 
 
 async def lock_expired_results(tx: Transaction, jobs_max: int, subtasks_max: int) -> list[JobId]:

@@ -36,7 +36,7 @@ class Machine:
         return SlotSpec(**facts)
 
 
-@pytest.fixture(params=["fake", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.fixture(params=["fake", pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.xdist_group("ray_cluster")])])
 async def machine(request: pytest.FixtureRequest) -> AsyncIterator[Machine]:
     fleet: Fleet
     if request.param == "fake":

@@ -5,11 +5,11 @@ import io
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from fabric.codecs.tensor import json_of_tensor
 from fabric.core.ids import JobId
-from fabric.db.tables import events, garbage_objects, jobs, quotes
+from fabric.db.tables import events, garbage_objects, jobs, mails, quotes
 from fabric.jobs import retention, store
 from fabric.storage.keys import file_key
 from tests.fixtures.desk import BODY, JOBS, Desk, X
@@ -178,17 +178,17 @@ async def test_results_are_kept_for_as_long_as_was_said_and_go_after_a_warning(d
         key=key,
         job=JobId.parse(short),
     )
-    limits = services.settings.limits
+    settings = services.settings
     # When a turn comes at once, it warns of what will go within three days, once
-    assert await retention.expire_results(database, limits) == 1
-    assert await retention.expire_results(database, limits) == 0
+    assert await retention.expire_results(database, settings) == 1
+    assert await retention.expire_results(database, settings) == 0
     shown = (await desk.get(f"{JOBS}/{short}")).json()
     assert (await desk.bench.event_types(JobId.parse(short)))[-1] == "job.results_expiring"
     assert (await desk.get(f"{JOBS}/{short}/results")).status_code == 200
     assert shown["results_deleted_at"] is None
     # And two days later they go, objects too, while the others stay
     await _execute(database, "UPDATE jobs SET finished_at = finished_at - interval '2 days'")
-    assert await retention.expire_results(database, limits) == 1
+    assert await retention.expire_results(database, settings) == 1
     assert (await desk.bench.event_types(JobId.parse(short)))[-1] == "job.results_deleted"
     for path in ("/results", "/results/y", "/results?format=parts"):
         gone = await desk.get(f"{JOBS}/{short}{path}")
@@ -197,6 +197,26 @@ async def test_results_are_kept_for_as_long_as_was_said_and_go_after_a_warning(d
     assert (await desk.get(f"{JOBS}/{long}/results/y")).status_code == 200
     # But what was paid, and who did it, stays
     assert (await desk.get(f"{JOBS}/{short}")).json()["cost"] == shown["cost"]
+
+
+async def test_who_was_to_keep_results_for_long_hears_by_mail_that_they_go_once_for_all_of_them(desk: Desk, services, database):
+    # Given two jobs whose results were kept for a month, and one whose owner wanted them for a day only
+    kept = [await desk.submit(), await desk.submit()]
+    brief = await desk.submit(results_days=1)
+    for job in (*kept, brief):
+        await desk.work(job)
+    await _execute(database, "UPDATE jobs SET finished_at = now() - interval '28 days' WHERE results_kept_s > 86400")
+    # When their time is nearly over, and the owner's address is known to be theirs
+    address, whose = "ada@example.com", "id IN (SELECT owner_id FROM jobs)"
+    await _execute(database, f"UPDATE users SET email = '{address}', email_verified_at = now() WHERE {whose}")
+    assert await retention.expire_results(database, services.settings) == 3
+    # Then one mail names the two, when they go, and where they can be had until then
+    async with database.reading() as reader:
+        (mail,) = (await reader.execute(select(mails.c.subject, mails.c.body).where(mails.c.recipient == address))).all()
+    assert mail.subject == "Results of 2 jobs will be deleted soon"
+    assert all(job in mail.body for job in kept)
+    assert brief not in mail.body
+    assert "/console/jobs" in mail.body
 
 
 async def test_one_turn_deletes_no_more_than_a_share(desk: Desk, services, database):
@@ -212,7 +232,7 @@ async def test_two_turns_at_once_delete_once(desk: Desk, services, database):
     job = await desk.submit(results_days=0.0001)
     await desk.work(job)
     await _execute(database, "UPDATE jobs SET finished_at = finished_at - interval '1 day', results_warned_at = now()")
-    turns = await asyncio.gather(*(retention.expire_results(database, services.settings.limits) for _ in range(2)))
+    turns = await asyncio.gather(*(retention.expire_results(database, services.settings) for _ in range(2)))
     assert sum(turns) == 1
 
 

@@ -1,5 +1,6 @@
 """`--explain` shows what a command says to the endpoint, and never a secret."""
 
+import io
 import json
 
 import httpx
@@ -12,7 +13,7 @@ from fabric.cli.explain import HIDDEN, SECRETS, TEXT_MAX, Explanation, shown_bod
 
 
 def explained(request: httpx.Request, status: int = 200) -> str:
-    console = Console(width=300, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=300, record=True, file=io.StringIO())
     Explanation(console)(httpx.Response(status, headers={"x-request-id": "req_1"}, request=request))
     return console.export_text()
 
