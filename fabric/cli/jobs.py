@@ -24,7 +24,7 @@ InputName = Annotated[str | None, typer.Option("--input", help="Which input; nee
 Budget = Annotated[str | None, typer.Option(help="Never spend more.")]
 Deadline = Annotated[int | None, typer.Option(help="End after so long.")]
 Price = Annotated[str | None, typer.Option("--max-price", help="USD per hour; dearer slots are not used.")]
-Own = Annotated[bool | None, typer.Option("--own-machines", help="Only on your own machines, at no charge but the commission.")]
+Own = Annotated[bool | None, typer.Option("--own-machines", help="Also on machines of your own; there a job costs nothing.")]
 Labels = Annotated[list[str] | None, typer.Option("--label", help="NAME=VALUE; may be repeated.")]
 Output = Annotated[Path | None, typer.Option(help="Wait, then write results to this .npz, .json or .zip.")]
 Detach = Annotated[bool, typer.Option(help="Print the id and return at once.")]

@@ -1,8 +1,11 @@
 """The digits demo: a small classifier of scikit-learn's handwritten digits (real scans), its card and its held-out pictures."""
 
 import io
+import json
+import sys
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from fabric.codecs.pictures import encode_png
 
 NAME = "digits"
 SIDE = 8
+PICTURES_WRITTEN = 100
 GRAY_STEP = 15  # the scans have 17 shades, 0 … 16; as PNG they are spread over 0 … 240
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 CARD: dict[str, Any] = {
@@ -71,3 +75,17 @@ def run_locally(trained: TrainedDigits) -> dict[str, NDArray[Any]]:
     names = [output.name for output in session.get_outputs()]
     answers = session.run(names, {"image": pixels.astype(np.float32) / np.float32(GRAY_STEP)})
     return {name: np.asarray(answer) for name, answer in zip(names, answers, strict=True)}
+
+
+def write(folder: Path) -> None:
+    """Write the model, its card and the held-out scans as files: digits.onnx, card.json, scans/0000.png …"""
+    trained = train()
+    (folder / "scans").mkdir(parents=True, exist_ok=True)
+    (folder / "digits.onnx").write_bytes(trained.onnx)
+    (folder / "card.json").write_text(json.dumps(trained.card, indent=2))
+    for number, picture in enumerate(trained.images_png[:PICTURES_WRITTEN]):
+        (folder / "scans" / f"{number:04}.png").write_bytes(picture)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "digits"))
