@@ -49,7 +49,7 @@ soak-ledger: $(STAMP)  ## 1,000,000 random postings while Postgres is killed aga
 
 format: $(STAMP) ## Format and mend what ruff can mend
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
-docs: $(STAMP)   ## Regenerate docs/map.md, docs/settings.md, docs/openapi.json and .env.example
+docs: $(STAMP)   ## Regenerate the synchronous client, docs/map.md, settings.md, openapi.json and .env.example
 	$(BIN)/python -m docs.generate
 lock:            ## Resolve afresh and write constraints.txt
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet -e '.[dev]'

@@ -1,4 +1,4 @@
-"""Writes the generated pages: docs/map.md, docs/settings.md, docs/openapi.json and .env.example."""
+"""Writes what is generated: the synchronous client, docs/map.md, docs/settings.md, docs/openapi.json and .env.example."""
 
 import ast
 import json
@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from docs import sync_client
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("fabric", "provider_join")
@@ -96,6 +98,7 @@ def main(arguments: list[str]) -> int:
     if "--break-api" not in arguments and (broken := broken_promises()):
         print("These break clients of /api/v1; keep them working, or run `python -m docs.generate --break-api`:", *broken, sep="\n  ")
         return 1
+    sync_client.main()
     for page, make in PAGES.items():
         (ROOT / page).write_text(make())
         print(f"wrote {page}")

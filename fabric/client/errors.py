@@ -7,18 +7,41 @@ FabricClientError
 ├── ApiError              the endpoint refused; one subclass for each code of fabric.core.errors
 ├── JobFailed             the job ended as failed or cancelled
 ├── JobTimeout            the job has not ended within the time given to wait()
-└── PartialResult         some items failed; `.results` and `.errors` carry what there is
+├── PartialResult         some items failed; `.results` and `.errors` carry what there is
+└── ItemFailed            one item failed; `.index`, `.code` and `.detail` say which and why
+
+Each message says what happened and why; where something can be done about it, `.advice` says what, and a notebook shows it below
+the message.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
+
+from fabric.client.advice import ADVICE, JOB_ADVICE, JOB_ADVICE_ELSE, WAITING
+
+REASONS_SHOWN_MAX = 5
 
 
 class FabricClientError(Exception):
     """Anything that this client raises on purpose."""
 
+    advice: str = ""
+    """What to do about it."""
+
+    def _advise(self, advice: str) -> None:
+        """Keep what to do, and have tracebacks show it below the message."""
+        if advice:
+            self.advice = advice
+            self.add_note(advice)
+
 
 class NotConnected(FabricClientError):
     """The endpoint cannot be reached. Is the URL right, and is the fabric up?"""
+
+    def __init__(self, message: str) -> None:
+        """Say what to look at."""
+        super().__init__(message)
+        self._advise("Is the URL right (Client(url) or FABRIC_URL), and is the fabric up? `fabric doctor` looks at both.")
 
 
 class PlaintextRefused(FabricClientError):
@@ -32,6 +55,13 @@ class WrongCertificate(FabricClientError):
 class JobTimeout(FabricClientError):
     """The job has not ended within the time given to wait(); it goes on, wait() again or cancel()."""
 
+    def __init__(self, message: str) -> None:
+        """Say that nothing is lost."""
+        super().__init__(message)
+        self._advise(
+            "The job goes on and nothing is lost: wait() again, also from another process with client.job(id), or cancel()."
+        )
+
 
 class JobFailed(FabricClientError):
     """The job ended without a full result; `.job` carries its last state."""
@@ -40,6 +70,8 @@ class JobFailed(FabricClientError):
         """Keep the job as the endpoint showed it."""
         super().__init__(message)
         self.job = job
+        code = str((job.get("error") or {}).get("code", ""))
+        self._advise(JOB_ADVICE.get(code, JOB_ADVICE_ELSE if job.get("status") == "failed" else ""))
 
 
 class PartialResult(FabricClientError):
@@ -47,9 +79,39 @@ class PartialResult(FabricClientError):
 
     def __init__(self, message: str, results: dict[str, Any], errors: list[dict[str, Any]]) -> None:
         """Keep what there is."""
-        super().__init__(message)
+        reasons = {f"{one['code']}: {one['detail']}" for one in errors}
+        first = "".join(f"\n  {reason}" for reason in sorted(reasons)[:REASONS_SHOWN_MAX])
+        super().__init__(message + first)
         self.results = results
         self.errors = errors
+        self._advise(
+            'The others are in `.results`, or take them with results(on_error="mask"); job.retry() does again what is missing.'
+        )
+
+
+class ItemFailed(FabricClientError):
+    """One item failed, its neighbours did not. Raised by `map` and the executor; a row of `outcomes()`."""
+
+    def __init__(self, message: str, *, index: int, code: str, detail: str, job_id: str | None = None) -> None:
+        """Keep which item of what was given, and why."""
+        super().__init__(message)
+        self.index = index
+        self.code = code
+        self.detail = detail
+        self.job_id = job_id
+
+    @property
+    def reason(self) -> str:
+        """Why, in one line."""
+        return f"{self.code}: {self.detail}"
+
+    @classmethod
+    def of(cls, index: int, error: Mapping[str, Any] | None, job: Mapping[str, Any], at: int | None = None) -> "ItemFailed":
+        """The failure of item `index` of a job; `at` is its place in what was given, where that was several jobs."""
+        told = error or job.get("error") or {"code": f"job_{job['status']}", "detail": "the job ended before this item was done"}
+        place = index if at is None else at
+        message = f"item {place} failed: {told['code']}: {told['detail']} ({job['id']})"
+        return cls(message, index=place, code=str(told["code"]), detail=str(told["detail"]), job_id=str(job["id"]))
 
 
 class ApiError(FabricClientError):
@@ -65,6 +127,7 @@ class ApiError(FabricClientError):
         self.detail = detail
         self.status = status
         self.problem = problem
+        self._advise(ADVICE.get(str(problem.get("code", "")), ""))
 
 
 class Invalid(ApiError):
@@ -298,3 +361,15 @@ def api_error(status: int, problem: dict[str, Any]) -> ApiError:
     kind = ERRORS_BY_CODE.get(str(problem.get("code")), ApiError)
     detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
     return kind(detail, status=status, problem=problem)
+
+
+def job_failed(facts: dict[str, Any]) -> JobFailed:
+    """The exception for a job that ended without a full result."""
+    error = facts.get("error") or {}
+    return JobFailed(f"{facts['id']} {facts['status']}: {error.get('code', '')} {error.get('detail', '')}".rstrip(": "), facts)
+
+
+def waiting(facts: Mapping[str, Any]) -> str:
+    """What a job that has not ended does or waits for, in words."""
+    reason = str(facts.get("waiting_reason") or "it runs")
+    return f"{reason}: {WAITING[reason]}" if reason in WAITING else reason

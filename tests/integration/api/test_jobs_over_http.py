@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fabric.billing import ledger
-from fabric.client.transport import parse_events
+from fabric.client.streams import parse_events
 from fabric.codecs.frame import encode_frame
 from fabric.codecs.tensor import json_of_tensor
 from fabric.core.ids import FileId, JobId

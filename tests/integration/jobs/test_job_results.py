@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from fabric.client.jobs import PART_HEADER
+from fabric.client.streams import PART_HEADER
 from fabric.codecs.frame import decode_frame, encode_frame
 from fabric.core.errors import Conflict, NotFound, Ragged, TooLarge
 from fabric.core.ids import JobId

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from fabric.client import FabricClientError
-from fabric.client.client import job_options
+from fabric.client._sync.inputs import job_inputs
 from fabric.client.errors import ERRORS_BY_CODE, ApiError, InvalidInput, api_error
-from fabric.client.inputs import job_inputs, json_tensor
-from fabric.client.jobs import assemble, parts_of
-from fabric.client.transport import parse_events, problem_of
+from fabric.client.inputs import json_tensor
+from fabric.client.options import job_options
+from fabric.client.outages import problem_of
+from fabric.client.streams import Assembly, PartReader, parse_events
 from fabric.codecs.frame import encode_frame
 from fabric.core import errors as core_errors
 
@@ -61,19 +62,26 @@ def test_events_are_read_across_comments_and_resumed_ids():
     assert list(parse_events(iter(lines))) == [(7, "job.progress", {"items_done": 3}), (8, "job.succeeded", {})]
 
 
+def assemble(parts, total, failed):
+    assembly = Assembly(total, failed)
+    for one in parts:
+        assembly.add(one)
+    return assembly.outputs(), assembly.present
+
+
 def part(start, count, **tensors):
     frame = encode_frame({name: np.asarray(t) for name, t in tensors.items()})
     return start, count, bytes(frame)
 
 
 def test_parts_that_come_in_any_order_are_assembled_in_input_order():
-    outputs, present = assemble(iter([part(2, 2, y=[[5.0], [7.0]]), part(0, 2, y=[[1.0], [3.0]])]), 4, set())
+    outputs, present = assemble([part(2, 2, y=[[5.0], [7.0]]), part(0, 2, y=[[1.0], [3.0]])], 4, set())
     np.testing.assert_array_equal(outputs["y"], [[1], [3], [5], [7]])
     assert present.all()
 
 
 def test_failed_items_leave_holes_and_missing_parts_too():
-    outputs, present = assemble(iter([part(0, 3, y=[[1.0], [3.0]], label=[4, 6])]), 5, {1})
+    outputs, present = assemble([part(0, 3, y=[[1.0], [3.0]], label=[4, 6])], 5, {1})
     np.testing.assert_array_equal(present, [True, False, True, False, False])
     np.testing.assert_array_equal(outputs["y"][[0, 2]], [[1], [3]])
     assert np.isnan(outputs["y"][1]).all()
@@ -81,7 +89,7 @@ def test_failed_items_leave_holes_and_missing_parts_too():
 
 
 def test_rows_of_different_shapes_become_one_array_each():
-    outputs, present = assemble(iter([part(0, 2, y=[[1.0], [2.0]]), part(2, 1, y=[[3.0, 4.0]])]), 3, set())
+    outputs, present = assemble([part(0, 2, y=[[1.0], [2.0]]), part(2, 1, y=[[3.0, 4.0]])], 3, set())
     assert [row.tolist() for row in outputs["y"]] == [[1.0], [2.0], [3.0, 4.0]]
     assert present.all()
 
@@ -89,9 +97,13 @@ def test_rows_of_different_shapes_become_one_array_each():
 def test_a_stream_that_ends_inside_a_part_is_an_error():
     _, _, frame = part(0, 1, y=[[1.0]])
     whole = struct.pack("<IIQ", 0, 1, len(frame)) + frame
-    assert list(parts_of(httpx.Response(200, content=whole * 2))) == [(0, 1, frame)] * 2
+    reader = PartReader()
+    found = [one for i in range(0, 2 * len(whole), 7) for one in reader.feed((whole * 2)[i : i + 7])]
+    reader.end()
+    assert found == [(0, 1, frame)] * 2
+    assert list(reader.feed(whole[:-1])) == []
     with pytest.raises(FabricClientError, match="middle"):
-        list(parts_of(httpx.Response(200, content=whole[:-1])))
+        reader.end()
 
 
 class UploadedFiles:
@@ -108,10 +120,21 @@ class UploadedFiles:
         return [self.upload(content) for content in contents]
 
 
+class KnownModel:
+    """Says what a model takes, as `client.models` would."""
+
+    def __init__(self, **inputs):
+        self.facts = {"card": {"inputs": {}}, "inputs": {n: {"dtype": "float32", "shape": [None, *s]} for n, s in inputs.items()}}
+
+    def get(self, name):
+        assert name == "m"
+        return self.facts
+
+
 def test_small_arrays_ride_inline_and_large_ones_are_uploaded():
     files = UploadedFiles()
     small, large = np.ones((2, 2), np.float32), np.ones((200, 200), np.float32)
-    inputs = job_inputs({"a": small, "b": large, "c": [b"png", b"png"], "d": {"id": "file_9"}}, files, list)
+    inputs = job_inputs({"a": small, "b": large, "c": [b"png", b"png"], "d": {"id": "file_9"}}, files, None, "m")
     assert inputs == [
         {"name": "a", "tensor": {"datatype": "FP32", "shape": [2, 2], "data": [1.0] * 4}},
         {"name": "b", "file": "file_1"},
@@ -121,9 +144,9 @@ def test_small_arrays_ride_inline_and_large_ones_are_uploaded():
 
 
 def test_a_bare_value_goes_to_the_only_input_and_is_refused_when_there_are_two():
-    assert job_inputs(np.ones(1, np.int64), UploadedFiles(), lambda: ["x"])[0]["name"] == "x"
+    assert job_inputs(np.ones(1, np.int64), UploadedFiles(), KnownModel(x=[]), "m")[0]["name"] == "x"
     with pytest.raises(ValueError, match="2 inputs"):
-        job_inputs(np.ones(1, np.int64), UploadedFiles(), lambda: ["x", "y"])
+        job_inputs(np.ones(1, np.int64), UploadedFiles(), KnownModel(x=[], y=[]), "m")
 
 
 def test_arrays_without_a_datatype_are_refused():

@@ -1,6 +1,6 @@
 """How long a client puts up with an endpoint that is away."""
 
-from fabric.client.transport import RETRIES_MAX, Trouble
+from fabric.client.outages import RETRIES_MAX, Trouble
 
 
 def test_an_ordinary_request_is_tried_a_few_times():

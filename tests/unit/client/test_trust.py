@@ -3,8 +3,8 @@
 import pytest
 
 from fabric.client import Client
+from fabric.client._sync.transport import Transport
 from fabric.client.errors import PlaintextRefused, WrongCertificate
-from fabric.client.transport import Transport
 from fabric.client.trust import Trust
 
 

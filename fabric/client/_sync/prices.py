@@ -1,8 +1,10 @@
+# Made of fabric/client/_async/prices.py by `make docs`; edit that one.
 """Prices of a fabric: what counts now, for everybody; and an operator's decisions on them."""
 
 from typing import Any
 
-from fabric.client.transport import Transport
+from fabric.client._sync.transport import Transport
+from fabric.client.display import Rows
 
 
 class Prices:
@@ -27,3 +29,7 @@ class Prices:
         """
         given = {name: value for name, value in changes.items() if value is not None}
         return dict(self._transport.request("PUT", "/api/v1/operator/prices", json={"reason": reason, **given}))
+
+    def changes(self, *, limit: int = 100) -> Rows:
+        """What was decided, newest first; for operators."""
+        return self._transport.rows("/api/v1/operator/prices/changes", limit=limit)

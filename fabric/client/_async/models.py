@@ -1,12 +1,15 @@
-"""Upload, list and delete models."""
+"""Upload, publish, list and retire models."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fabric.client._async.transport import Transport
 from fabric.client.cards import read_card
-from fabric.client.transport import Transport
+from fabric.client.display import ModelFacts, ModelRows
+
+UPLOAD_TIMEOUT_S = 300.0
 
 
 class Models:
@@ -16,14 +19,14 @@ class Models:
         """Speak through `transport`."""
         self._transport = transport
 
-    def upload(
+    async def upload(
         self,
         name: str,
         source: str | Path | bytes,
         *,
         card: dict[str, Any] | str | Path | None = None,
         assets: Mapping[str, str | Path | bytes] | Sequence[str | Path] = (),
-    ) -> dict[str, Any]:
+    ) -> ModelFacts:
         """Upload an ONNX file as the next version of `name`.
 
         Args:
@@ -43,16 +46,27 @@ class Models:
             parts.append(("asset", (asset, data, "application/octet-stream")))
         card = read_card(card) if isinstance(card, str | Path) else card
         body = {"name": name, "card": json.dumps(card or {})}
-        return dict(self._transport.request("POST", "/api/v1/models", data=body, files=parts, timeout=300.0))
+        return ModelFacts(
+            await self._transport.request("POST", "/api/v1/models", data=body, files=parts, timeout=UPLOAD_TIMEOUT_S)
+        )
 
-    def get(self, name: str) -> dict[str, Any]:
-        """One model with its newest version: inputs, outputs, card, profile."""
-        return dict(self._transport.request("GET", f"/api/v1/models/{name}"))
+    async def get(self, name: str) -> ModelFacts:
+        """One model with its newest version: inputs, outputs, card, profile. `name:version` gives that version."""
+        return ModelFacts(await self._transport.request("GET", f"/api/v1/models/{name}"))
 
-    def list(self, *, limit: int = 100) -> list[dict[str, Any]]:
+    async def versions(self, name: str) -> ModelRows:
+        """All versions of one model, newest first."""
+        return ModelRows(await self._transport.rows(f"/api/v1/models/{name}/versions"))
+
+    async def list(self, *, limit: int | None = 100) -> ModelRows:
         """The models that you may run."""
-        return list(self._transport.request("GET", "/api/v1/models", params={"limit": limit})["data"])
+        return ModelRows(await self._transport.rows("/api/v1/models", limit=limit))
 
-    def delete(self, name: str) -> None:
-        """Retire a model."""
-        self._transport.send("DELETE", f"/api/v1/models/{name}")
+    async def publish(self, name: str, public: bool = True) -> ModelFacts:
+        """Let everybody run it (nobody can download it), or only you."""
+        body = {"visibility": "public" if public else "private"}
+        return ModelFacts(await self._transport.request("PATCH", f"/api/v1/models/{name}", json=body))
+
+    async def delete(self, name: str, version: int | None = None) -> None:
+        """Retire a model, or one version of it."""
+        await self._transport.send("DELETE", f"/api/v1/models/{name}" + ("" if version is None else f"/versions/{version}"))

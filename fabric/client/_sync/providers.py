@@ -1,8 +1,10 @@
+# Made of fabric/client/_async/providers.py by `make docs`; edit that one.
 """Your machines: list, price, pause, drain, remove, and tokens that let machines join."""
 
 from typing import Any
 
-from fabric.client.transport import Transport
+from fabric.client._sync.transport import Transport
+from fabric.client.display import Rows, Shown
 
 
 class Providers:
@@ -12,9 +14,21 @@ class Providers:
         """Speak through `transport`."""
         self._transport = transport
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self) -> Rows:
         """Your machines."""
-        return list(self._transport.request("GET", "/api/v1/providers", params={"limit": 200})["data"])
+        return self._transport.rows("/api/v1/providers")
+
+    def get(self, provider_id: str) -> Shown:
+        """One of your machines: slots, prices, what its agent says."""
+        return Shown(self._transport.request("GET", f"/api/v1/providers/{provider_id}"))
+
+    def join_tokens(self) -> Rows:
+        """Tokens that let machines join; never their secrets."""
+        return self._transport.rows("/api/v1/providers/join-tokens")
+
+    def revoke_join_token(self, token_id: str) -> None:
+        """Let nobody else join with it."""
+        self._transport.send("DELETE", f"/api/v1/providers/join-tokens/{token_id}")
 
     def create_join_token(self, label: str, *, uses: int = 1, expires_s: int = 3600) -> dict[str, Any]:
         """A token for `provider-join`, shown once."""

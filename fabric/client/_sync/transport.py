@@ -1,26 +1,24 @@
-"""HTTP with retries, idempotency keys and server-sent events."""
+# Made of fabric/client/_async/transport.py by `make docs`; edit that one.
+"""HTTP with retries, idempotency keys, pages and server-sent events."""
 
-import json
-import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from fabric.client.display import Rows
 from fabric.client.errors import ApiError, NotConnected, WrongCertificate, api_error
+from fabric.client.outages import OUTAGE_S_MAX, RETRY_STATUSES, Trouble, problem_of
+from fabric.client.streams import Event, EventReader
 from fabric.client.trust import Trust, is_about_certificates
 
-RETRIES_MAX = 4
-BACKOFF_S = 0.25
-BACKOFF_S_MAX = 4.0
-OUTAGE_S_MAX = 120.0
-"""Who waits for a job sits out the restart of a whole control node: what was accepted is not lost with it."""
-RETRY_STATUSES = {429, 502, 503, 504}
-WAIT_S_MAX = 60.0
-ERROR_BYTES_MAX = 64 * 1024
+PAGE_ROWS_MAX = 200
+UPLOAD_TIMEOUT_S = 600.0
+PIECE_BYTES = 1024 * 1024
 
 
 class Transport:
@@ -79,21 +77,46 @@ class Transport:
             again = response.status_code in RETRY_STATUSES or refusal.code == "request_in_progress"
             if not again or not trouble.is_bearable():
                 raise refusal
-            trouble.pause(response.headers.get("Retry-After"))
+            time.sleep(trouble.pause_s(response.headers.get("Retry-After")))
+
+    def rows(self, path: str, *, limit: int | None = None, **filters: Any) -> Rows:
+        """The rows of a list, over as many pages as that takes.
+
+        Args:
+            path: Of the list.
+            limit: At most so many; None: all.
+            filters: Query parameters; None is left out.
+        """
+        params = {name: value for name, value in filters.items() if value is not None}
+        found = Rows()
+        while limit is None or len(found) < limit:
+            params["limit"] = PAGE_ROWS_MAX if limit is None else min(PAGE_ROWS_MAX, limit - len(found))
+            page = self.request("GET", path, params=params)
+            found += page["data"]
+            if not page.get("next_cursor"):
+                break
+            params["cursor"] = page["next_cursor"]
+        return found
 
     def stream(self, path: str, **options: Any) -> AbstractContextManager[httpx.Response]:
         """A streamed GET; the caller reads it inside a `with` block and calls `checked` first."""
         return self._http.stream("GET", path, **options)
 
-    def put_signed(self, url: str, headers: dict[str, str], content: Any) -> None:
-        """Upload to a signed URL; our own credential stays here."""
+    def put_signed(self, url: str, headers: dict[str, str], content: bytes | Path) -> None:
+        """Upload to a signed URL; our own credential stays here.
+
+        Raises:
+            ApiError: the upload was refused.
+        """
         self._trust.check(url)  # a signature is a credential too
         verify = self._trust.verification(is_endpoint=url.startswith(f"{self.url}/"))
-        response = httpx.put(url, headers=headers, content=content, timeout=600.0, trust_env=False, verify=verify)
+        body = content if isinstance(content, bytes) else pieces_of(content)
+        with httpx.Client(timeout=UPLOAD_TIMEOUT_S, trust_env=False, verify=verify) as http:
+            response = http.put(url, headers=headers, content=body)
         if not response.is_success:
             raise ApiError(f"the upload was refused: {response.text[:200]}", status=response.status_code, problem={})
 
-    def events(self, path: str, last_id: int = 0) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    def events(self, path: str, last_id: int = 0) -> Generator[Event, None]:
         """Server-sent events as (id, type, data), resumed after a lost connection; ends when the stream does.
 
         Raises:
@@ -106,51 +129,29 @@ class Transport:
             try:
                 with self.stream(path, headers=headers, timeout=httpx.Timeout(5.0, read=45.0)) as response:
                     if response.status_code in RETRY_STATUSES and trouble.is_bearable():
-                        trouble.pause(response.headers.get("Retry-After"))
+                        time.sleep(trouble.pause_s(response.headers.get("Retry-After")))
                         continue
                     checked(response)
-                    for event in parse_events(response.iter_lines()):
-                        trouble = Trouble(OUTAGE_S_MAX)
-                        last_id = event[0]
-                        yield event
+                    reader = EventReader()
+                    for line in response.iter_lines():
+                        if event := reader.feed(line):
+                            trouble = Trouble(OUTAGE_S_MAX)
+                            last_id = event[0]
+                            yield event
                 return
             except httpx.TransportError as error:
                 self._bear(trouble, error)
 
-    def _bear(self, trouble: "Trouble", error: httpx.TransportError) -> None:
+    def _bear(self, trouble: Trouble, error: httpx.TransportError) -> None:
         if is_about_certificates(error):  # trying again shows the same one
             raise WrongCertificate(f"{self.url} could not prove who it is: {error}") from error
         if not trouble.is_bearable():
             raise NotConnected(f"{self.url} cannot be reached: {error}") from error
-        trouble.pause()
+        time.sleep(trouble.pause_s())
 
     def close(self) -> None:
         """Give the connections back."""
         self._http.close()
-
-
-class Trouble:
-    """Failures in a row: whether to try again, and when."""
-
-    def __init__(self, patience_s: float) -> None:
-        """Bearable for `RETRIES_MAX` failures, and for `patience_s` after the first one."""
-        self._patience_s = patience_s
-        self._failures = 0
-        self._since_s = 0.0
-
-    def is_bearable(self) -> bool:
-        """Count one more failure; whether to try again after it."""
-        now = time.monotonic()
-        if not self._failures:
-            self._since_s = now
-        self._failures += 1
-        return self._failures <= RETRIES_MAX or now - self._since_s < self._patience_s
-
-    def pause(self, retry_after: str | None = None) -> None:
-        """Wait, longer after each failure, and as long as the endpoint asked for."""
-        wanted = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
-        backoff_s = min(BACKOFF_S_MAX, BACKOFF_S * 2 ** (self._failures - 1))
-        time.sleep(min(WAIT_S_MAX, max(wanted, random.uniform(0.5, 1.0) * backoff_s)))
 
 
 def checked(response: httpx.Response) -> httpx.Response:
@@ -165,31 +166,8 @@ def checked(response: httpx.Response) -> httpx.Response:
     return response
 
 
-def problem_of(response: httpx.Response) -> dict[str, Any]:
-    """The problem document of an error answer; one made up when a proxy answered in its stead."""
-    try:
-        problem = response.json()
-    except ValueError:
-        problem = None
-    if isinstance(problem, dict):
-        return problem
-    return {"detail": f"HTTP {response.status_code} {response.text[:200]}".strip()}
-
-
-def parse_events(lines: Iterator[str]) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """Lines of a text/event-stream to (id, type, data); comments are skipped."""
-    event_id, kind, data = 0, "message", ""
-    for line in lines:
-        if not line:
-            if data:
-                yield event_id, kind, json.loads(data)
-            kind, data = "message", ""
-        elif not line.startswith(":"):
-            field, _, value = line.partition(":")
-            value = value.removeprefix(" ")
-            if field == "id":
-                event_id = int(value)
-            elif field == "event":
-                kind = value
-            elif field == "data":
-                data += value
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """A file's content, little by little."""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece

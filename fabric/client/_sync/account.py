@@ -1,10 +1,12 @@
+# Made of fabric/client/_async/account.py by `make docs`; edit that one.
 """Your account: who you are, log-ins, second factor, audit log, export; and API keys."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fabric.client.transport import Transport
+from fabric.client._sync.transport import Transport
+from fabric.client.display import Rows, Shown
 
 AUTH = "/api/v1/auth"
 
@@ -16,9 +18,17 @@ class Account:
         """Speak through `transport`."""
         self._transport = transport
 
-    def me(self) -> dict[str, Any]:
+    def me(self) -> Shown:
         """Whose credential this is."""
-        return dict(self._transport.request("GET", f"{AUTH}/me"))
+        return Shown(self._transport.request("GET", f"{AUTH}/me"))
+
+    def register(self, email: str, password: str) -> dict[str, Any]:
+        """Make an account; gives its tokens as `log_in` does.
+
+        Raises:
+            AlreadyExists: this address has one.
+        """
+        return dict(self._transport.request("POST", f"{AUTH}/register", json={"email": email, "password": password}))
 
     def log_in(self, email: str, password: str, *, code: str | None = None) -> dict[str, Any]:
         """Tokens of a new log-in: `access_token`, `refresh_token` and how long they are good for.
@@ -28,6 +38,30 @@ class Account:
         """
         body = {"email": email, "password": password, "code": code}
         return dict(self._transport.request("POST", f"{AUTH}/login", json=body))
+
+    def renew(self, refresh_token: str) -> dict[str, Any]:
+        """Tokens in place of this one, which is good for one time only; showing it again ends the log-in.
+
+        Raises:
+            Unauthenticated: it was used, has expired, or is none.
+        """
+        return dict(self._transport.request("POST", f"{AUTH}/refresh", json={"refresh_token": refresh_token}))
+
+    def log_out(self, refresh_token: str) -> None:
+        """End the log-in of this token."""
+        self._transport.send("POST", f"{AUTH}/logout", json={"refresh_token": refresh_token})
+
+    def identity_providers(self) -> list[str]:
+        """Through whom one can log in here beside a password."""
+        return list((self._transport.request("GET", f"{AUTH}/social"))["data"])
+
+    def identities(self) -> Rows:
+        """Through whom you can log in."""
+        return Rows((self._transport.request("GET", f"{AUTH}/identities"))["data"])
+
+    def unlink(self, identity_id: str) -> None:
+        """Log in through that identity no more."""
+        self._transport.send("DELETE", f"{AUTH}/identities/{identity_id}")
 
     def finish_log_in(self, ticket: str, *, code: str | None = None) -> dict[str, Any]:
         """The same for the ticket that the browser showed after a log-in through an identity provider."""
@@ -42,6 +76,10 @@ class Account:
         """Confirm an address with the token that was mailed there."""
         self._transport.send("POST", f"{AUTH}/email/confirm", json={"token": token})
 
+    def ask_to_verify(self) -> None:
+        """Have the mail sent again with which your address is confirmed."""
+        self._transport.send("POST", f"{AUTH}/email/verification")
+
     def forgot_password(self, email: str) -> None:
         """Have a mail sent with which a new password can be chosen."""
         self._transport.send("POST", f"{AUTH}/password/forgot", json={"email": email})
@@ -50,9 +88,9 @@ class Account:
         """Choose a new password with the token that was mailed."""
         self._transport.send("POST", f"{AUTH}/password/reset", json={"token": token, "new_password": new_password})
 
-    def sessions(self) -> list[dict[str, Any]]:
+    def sessions(self) -> Rows:
         """Your live log-ins, newest first."""
-        return list(self._transport.request("GET", f"{AUTH}/sessions", params={"limit": 200})["data"])
+        return self._transport.rows(f"{AUTH}/sessions")
 
     def end_session(self, session_id: str) -> None:
         """End one log-in at once."""
@@ -60,7 +98,7 @@ class Account:
 
     def log_out_everywhere(self) -> int:
         """End all log-ins; says how many."""
-        return int(self._transport.request("DELETE", f"{AUTH}/sessions")["ended"])
+        return int((self._transport.request("DELETE", f"{AUTH}/sessions"))["ended"])
 
     def enrol_second_factor(self, current_password: str) -> dict[str, Any]:
         """`secret` and `otpauth_url` for an authenticator app; confirm with a code."""
@@ -76,15 +114,20 @@ class Account:
         body = {"current_password": current_password, "code": code}
         self._transport.send("POST", f"{AUTH}/second-factor/off", json=body)
 
-    def audit_log(self, *, act: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+    def new_recovery_codes(self, current_password: str, code: str) -> list[str]:
+        """Recovery codes in place of those there are, shown this once."""
+        body = {"current_password": current_password, "code": code}
+        answer = self._transport.request("POST", f"{AUTH}/second-factor/recovery-codes", json=body)
+        return list(answer["recovery_codes"])
+
+    def audit_log(self, *, act: str | None = None, limit: int = 100) -> Rows:
         """Security-relevant acts on your account and by you, newest first."""
-        params: dict[str, Any] = {"limit": limit} | ({"act": act} if act else {})
-        return list(self._transport.request("GET", f"{AUTH}/audit-log", params=params)["data"])
+        return self._transport.rows(f"{AUTH}/audit-log", limit=limit, act=act)
 
     def export(self, path: str | Path) -> Path:
         """Write everything that the fabric keeps about you to one zip of JSON."""
         target = Path(path)
-        target.write_bytes(self._transport.send("GET", f"{AUTH}/me/export").content)
+        target.write_bytes((self._transport.send("GET", f"{AUTH}/me/export")).content)
         return target
 
     def delete(self, current_password: str, *, code: str | None = None, give_up_credit: bool = False) -> None:
@@ -104,9 +147,13 @@ class Keys:
         """Speak through `transport`."""
         self._transport = transport
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self) -> Rows:
         """Your API keys, newest first."""
-        return list(self._transport.request("GET", "/api/v1/api-keys", params={"limit": 200})["data"])
+        return self._transport.rows("/api/v1/api-keys")
+
+    def get(self, key_id: str) -> Shown:
+        """One key: what it may do and when it was last used."""
+        return Shown(self._transport.request("GET", f"/api/v1/api-keys/{key_id}"))
 
     def create(
         self,
