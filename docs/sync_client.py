@@ -55,7 +55,7 @@ def generated() -> dict[str, str]:
 
 def tidied(source: str, name: str) -> str:
     """In the tree's own format, imports in order."""
-    for command in (["check", "--quiet", "--select", "I,F401", "--fix"], ["format", "--quiet"]):
+    for command in (["check", "--quiet", "--select", "I,F401,SIM117", "--fix"], ["format", "--quiet"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(TARGET / name), "-"],
             input=source, capture_output=True, text=True, check=True, cwd=ROOT,

@@ -231,7 +231,7 @@ def jobs_rerun(
     """Submit a job as it was once submitted, with other inputs or limits if they are given."""
     options = options_of(budget_usd=budget_usd, deadline_s=deadline_s, labels=labels_of(labels))
     with connect() as client:
-        job = client.job(job_id).rerun(inputs_of(files, name) if files else None, **options)
+        job = client.jobs.rerun(job_id, inputs_of(files, name) if files else None, **options)
         follow(job, output=output, detach=detach)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,17 @@ PAGE_ROWS_MAX = 200
 UPLOAD_TIMEOUT_S = 600.0
 PIECE_BYTES = 1024 * 1024
 
+OnCall = Callable[[httpx.Response], None]
+
 
 class Transport:
     """One connection pool to one endpoint with one credential."""
 
-    def __init__(self, url: str, api_key: str | None, *, timeout_s: float = 60.0, trust: Trust | None = None) -> None:
-        """Connect lazily to `url`.
+    def __init__(
+        self, url: str, api_key: str | None, *,
+        timeout_s: float = 60.0, trust: Trust | None = None, on_call: OnCall | None = None,
+    ) -> None:  # fmt: skip
+        """Connect lazily to `url`; `on_call` sees every call when its answer begins, those to signed addresses too.
 
         Raises:
             PlaintextRefused: the credential would cross the network in clear.
@@ -37,9 +42,15 @@ class Transport:
             headers["Authorization"] = f"Bearer {api_key}"
         self.url = url.rstrip("/")
         self._has_answered = False
+
+        async def seen(response: httpx.Response) -> None:
+            if on_call:
+                on_call(response)
+
+        self._hooks = {"response": [seen]}
         self._http = httpx.AsyncClient(
             base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout_s, connect=5.0), trust_env=False,
-            verify=self._trust.verification(),
+            verify=self._trust.verification(), event_hooks=self._hooks,
         )  # fmt: skip
 
     async def request(self, method: str, path: str, **options: Any) -> Any:
@@ -110,7 +121,7 @@ class Transport:
         self._trust.check(url)  # a signature is a credential too
         verify = self._trust.verification(is_endpoint=url.startswith(f"{self.url}/"))
         body = content if isinstance(content, bytes) else pieces_of(content)
-        async with httpx.AsyncClient(timeout=UPLOAD_TIMEOUT_S, trust_env=False, verify=verify) as http:
+        async with httpx.AsyncClient(timeout=UPLOAD_TIMEOUT_S, trust_env=False, verify=verify, event_hooks=self._hooks) as http:
             response = await http.put(url, headers=headers, content=body)
         if not response.is_success:
             raise ApiError(f"the upload was refused: {response.text[:200]}", status=response.status_code, problem={})

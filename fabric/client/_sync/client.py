@@ -19,7 +19,7 @@ from fabric.client._sync.operator import Operator
 from fabric.client._sync.prices import Prices
 from fabric.client._sync.providers import Providers
 from fabric.client._sync.templates import Templates
-from fabric.client._sync.transport import Transport
+from fabric.client._sync.transport import OnCall, Transport
 from fabric.client._sync.wallet import Wallet
 from fabric.client.display import DryRunFacts, QuoteFacts
 from fabric.client.inputs import Input
@@ -47,6 +47,7 @@ class Client:
         ca_file: str | Path | None = None,
         fingerprint: str | None = None,
         allow_plaintext: bool | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         """Connect lazily.
 
@@ -58,13 +59,15 @@ class Client:
             fingerprint: `sha256:…` of the one certificate to accept, as `fabric up` prints it; default FABRIC_FINGERPRINT.
             allow_plaintext: Send the credential over http:// beyond this machine, because the network is encrypted already;
                 default FABRIC_ALLOW_PLAINTEXT.
+            on_call: Sees every HTTP call when its answer begins, before the body is read.
 
         Raises:
             PlaintextRefused: the credential would cross the network in clear.
         """
         trust = Trust(ca_file=ca_file, fingerprint=fingerprint, allow_plaintext=allow_plaintext)
         key = api_key or os.environ.get("FABRIC_API_KEY")
-        self._transport = Transport(url or os.environ.get("FABRIC_URL") or DEFAULT_URL, key, timeout_s=timeout_s, trust=trust)
+        where = url or os.environ.get("FABRIC_URL") or DEFAULT_URL
+        self._transport = Transport(where, key, timeout_s=timeout_s, trust=trust, on_call=on_call)
         self.account = Account(self._transport)
         self.files = Files(self._transport)
         self.keys = Keys(self._transport)

@@ -3,7 +3,7 @@
 
 import time
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,17 @@ PAGE_ROWS_MAX = 200
 UPLOAD_TIMEOUT_S = 600.0
 PIECE_BYTES = 1024 * 1024
 
+OnCall = Callable[[httpx.Response], None]
+
 
 class Transport:
     """One connection pool to one endpoint with one credential."""
 
-    def __init__(self, url: str, api_key: str | None, *, timeout_s: float = 60.0, trust: Trust | None = None) -> None:
-        """Connect lazily to `url`.
+    def __init__(
+        self, url: str, api_key: str | None, *,
+        timeout_s: float = 60.0, trust: Trust | None = None, on_call: OnCall | None = None,
+    ) -> None:  # fmt: skip
+        """Connect lazily to `url`; `on_call` sees every call when its answer begins, those to signed addresses too.
 
         Raises:
             PlaintextRefused: the credential would cross the network in clear.
@@ -38,9 +43,15 @@ class Transport:
             headers["Authorization"] = f"Bearer {api_key}"
         self.url = url.rstrip("/")
         self._has_answered = False
+
+        def seen(response: httpx.Response) -> None:
+            if on_call:
+                on_call(response)
+
+        self._hooks = {"response": [seen]}
         self._http = httpx.Client(
             base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout_s, connect=5.0), trust_env=False,
-            verify=self._trust.verification(),
+            verify=self._trust.verification(), event_hooks=self._hooks,
         )  # fmt: skip
 
     def request(self, method: str, path: str, **options: Any) -> Any:
@@ -111,7 +122,7 @@ class Transport:
         self._trust.check(url)  # a signature is a credential too
         verify = self._trust.verification(is_endpoint=url.startswith(f"{self.url}/"))
         body = content if isinstance(content, bytes) else pieces_of(content)
-        with httpx.Client(timeout=UPLOAD_TIMEOUT_S, trust_env=False, verify=verify) as http:
+        with httpx.Client(timeout=UPLOAD_TIMEOUT_S, trust_env=False, verify=verify, event_hooks=self._hooks) as http:
             response = http.put(url, headers=headers, content=body)
         if not response.is_success:
             raise ApiError(f"the upload was refused: {response.text[:200]}", status=response.status_code, problem={})
