@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from fabric.cli.commands import Commands, manner
-from fabric.cli.printing import GONE, show, show_bill, tell, tell_record, usd, write_results
+from fabric.cli.printing import GONE, dollars, show, show_bill, tell, tell_record, usd, write_results
 from fabric.cli.reach import connect
 from fabric.cli.watching import watch_jobs, watch_recent
 from fabric.client import Job
@@ -33,7 +33,7 @@ Quote = Annotated[str | None, typer.Option(help="The id of a quote for the same 
 LIST_COLUMNS = {
     "id": lambda j: j["id"], "model": lambda j: j["model"], "status": lambda j: j["status"],
     "items": lambda j: f"{j['progress']['items_done']}/{j['progress']['items_total']}",
-    "cost USD": lambda j: j["cost"]["captured"]["usd"], "waiting for": lambda j: j.get("waiting_reason") or GONE,
+    "cost USD": lambda j: dollars(j["cost"]["captured"]), "waiting for": lambda j: j.get("waiting_reason") or GONE,
     "labels": lambda j: " ".join(f"{name}={value}" for name, value in j["labels"].items()), "created": lambda j: j["created_at"],
 }  # fmt: skip
 
@@ -196,7 +196,7 @@ def jobs_parts(job_id: str) -> None:
     columns = {
         "part": lambda s: s["position"], "items": lambda s: f"{s['item_start']}+{s['item_count']}", "status": lambda s: s["status"],
         "machine": lambda s: s["provider_id"] or GONE, "slot": lambda s: GONE if s["slot"] is None else s["slot"],
-        "attempts": lambda s: len(s["attempts"]), "USD": lambda s: s["cost"]["usd"],
+        "attempts": lambda s: len(s["attempts"]), "USD": lambda s: dollars(s["cost"]),
         "items that failed": lambda s: "; ".join(f"{e['index']}: {e['detail']}" for e in s["errors"][:3]),
     }  # fmt: skip
     show(found, columns)

@@ -100,9 +100,17 @@ def shapes(tensors: dict[str, Any]) -> str:
     return ", ".join(f"{name} {t['dtype']}{t['shape']}" for name, t in tensors.items())
 
 
+def dollars(money: Mapping[str, Any] | None) -> str:
+    """An amount of the endpoint's, exact, without zeros that say nothing; nothing when there is none."""
+    if not money:
+        return GONE
+    whole, _, part = str(money["usd"]).partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
 def usd(money: Mapping[str, Any] | None) -> str:
-    """An amount of the endpoint's as people read it; nothing when there is none."""
-    return f"{money['usd']} USD" if money else GONE
+    """The same with its unit."""
+    return f"{dollars(money)} USD" if money else GONE
 
 
 def write_results(job: Any, output: Path) -> None:

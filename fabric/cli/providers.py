@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from fabric.cli.commands import Commands
-from fabric.cli.printing import GONE, show, tell, tell_record
+from fabric.cli.printing import GONE, dollars, show, tell, tell_record
 from fabric.cli.reach import connect, connect_as_operator
 
 app = Commands(help="Your machines, and tokens that let machines join.", no_args_is_help=True)
@@ -13,7 +13,7 @@ app = Commands(help="Your machines, and tokens that let machines join.", no_args
 FIELDS = {
     "id": lambda p: p["id"], "name": lambda p: p["name"], "status": lambda p: p["status"], "region": lambda p: p["region"],
     "slots": lambda p: "\n".join(
-        f"{s['slot']}: {s['device']}, {s['price_per_hour']['usd']} USD/h ({s['price']})" + (GONE if s["enabled"] else ", off")
+        f"{s['slot']}: {s['device']}, {dollars(s['price_per_hour'])} USD/h ({s['price']})" + (GONE if s["enabled"] else ", off")
         for s in p["slots"]
     ),
     "agent": lambda p: p["agent_version"], "last seen": lambda p: p["last_heartbeat_at"], "since": lambda p: p["created_at"],

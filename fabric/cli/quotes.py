@@ -7,16 +7,16 @@ import typer
 
 from fabric.cli.commands import Commands
 from fabric.cli.jobs import Budget, Deadline, InputName, Model, Own, Price, inputs_of, options_of
-from fabric.cli.printing import GONE, show, tell_record, usd
+from fabric.cli.printing import GONE, dollars, show, tell_record, usd
 from fabric.cli.reach import connect
 
 app = Commands(help="What work would cost and how long it would take now.", no_args_is_help=True)
 
 FIELDS = {
     "id": lambda q: q["id"], "model": lambda q: q["model"], "items": lambda q: f"{q['items']:,}",
-    "price": lambda q: f"{usd(q['price_expected'])} expected, {q['price_min']['usd']} … {usd(q['price_max'])}",
+    "price": lambda q: f"{usd(q['price_expected'])} expected, {dollars(q['price_min'])} … {usd(q['price_max'])}",
     "held at submit": lambda q: usd(q["hold"]),
-    "rate": lambda q: f"{q['rate_min']['usd']} … {usd(q['rate_max'])} per hour"
+    "rate": lambda q: f"{dollars(q['rate_min'])} … {usd(q['rate_max'])} per hour"
     + (f", bound to {usd(q['rate_bound'])}" if q["rate_bound"] else GONE),
     "time": lambda q: q["seconds_expected"] is not None and f"about {q['seconds_expected']:.1f} s",
     "capacity": lambda q: f"{q['capacity']['probability']:.0%} likely, {q['capacity']['slots_free']} of {q['capacity']['slots_matching']} slots free",
@@ -57,7 +57,7 @@ def quotes_offers(
     columns = {
         "machine": lambda o: o["provider_name"], "slot": lambda o: o["slot"], "device": lambda o: o["device"],
         "memory": lambda o: f"{o['memory_gib']:.1f} GiB", "speed": lambda o: f"{o['speed']:.2f}",
-        "USD/h": lambda o: o["price_per_hour"]["usd"], "region": lambda o: o["region"], "isolation": lambda o: o["isolation"],
+        "USD/h": lambda o: dollars(o["price_per_hour"]), "region": lambda o: o["region"], "isolation": lambda o: o["isolation"],
         "now": lambda o: "busy" if o["is_busy"] else "free",
     }  # fmt: skip
     show(found, columns, nothing="no slot is offered right now")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from fabric.cli.commands import Commands
-from fabric.cli.printing import GONE, show, tell, tell_record, usd, write_bytes
+from fabric.cli.printing import GONE, dollars, show, tell, tell_record, usd, write_bytes
 from fabric.cli.reach import connect
 
 app = Commands(help="Balance, entries, limits, top-ups, refunds, payouts, statements.", no_args_is_help=True)
@@ -23,11 +23,11 @@ PAYOUT_ACCOUNT = {
     "on the way": lambda a: usd(a["in_transit"]), "schedule": lambda a: a["schedule"],
 }  # fmt: skip
 PAYOUT = {
-    "id": lambda p: p["id"], "USD": lambda p: p["amount"]["usd"], "status": lambda p: p["status"],
+    "id": lambda p: p["id"], "USD": lambda p: dollars(p["amount"]), "status": lambda p: p["status"],
     "failure": lambda p: p["failure"] or GONE, "created": lambda p: p["created_at"], "finished": lambda p: p["finished_at"] or GONE,
 }  # fmt: skip
 REFUND = {
-    "id": lambda r: r["id"], "USD": lambda r: r["amount"]["usd"], "status": lambda r: r["status"],
+    "id": lambda r: r["id"], "USD": lambda r: dollars(r["amount"]), "status": lambda r: r["status"],
     "failure": lambda r: r["failure"] or GONE, "created": lambda r: r["created_at"],
 }  # fmt: skip
 
@@ -45,8 +45,8 @@ def wallet_entries(limit: Annotated[int, typer.Option(min=1, max=200)] = 20) -> 
     with connect() as client:
         found = client.wallet.entries(limit=limit)
     columns = {
-        "at": lambda e: e["created_at"], "kind": lambda e: e["kind"], "USD": lambda e: e["amount"]["usd"],
-        "balance USD": lambda e: (e.get("balance") or {}).get("usd", ""), "job": lambda e: e.get("job_id") or "",
+        "at": lambda e: e["created_at"], "kind": lambda e: e["kind"], "USD": lambda e: dollars(e["amount"]),
+        "balance USD": lambda e: dollars(e.get("balance")), "job": lambda e: e.get("job_id") or "",
     }  # fmt: skip
     show(found, columns)
 

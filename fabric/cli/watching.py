@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fabric.cli.commands import manner
-from fabric.cli.printing import GONE, console
+from fabric.cli.printing import GONE, console, dollars
 from fabric.client import Client, Job
 
 FINISHED = {"succeeded", "failed", "cancelled"}
@@ -79,7 +79,7 @@ class Board:
                 facts["id"], facts["model"], Text(facts["status"], COLOURS.get(facts["status"], "")),
                 ProgressBar(total=max(1, progress["items_total"]), completed=_items_through(facts), width=20),
                 f"{progress['items_done']}/{progress['items_total']}" + (f" ({progress['items_failed']} failed)" if progress["items_failed"] else ""),
-                f"{rate:.1f}" if rate else GONE, _span(left), facts["cost"]["captured"]["usd"], facts.get("waiting_reason") or GONE,
+                f"{rate:.1f}" if rate else GONE, _span(left), dollars(facts["cost"]["captured"]), facts.get("waiting_reason") or GONE,
             )  # fmt: skip
         return table
 
@@ -148,7 +148,7 @@ def _speaker() -> Callable[[dict[str, Any]], None] | None:
 
 def _line(facts: dict[str, Any]) -> str:
     progress = facts["progress"]
-    words = f"{facts['id']} {facts['status']}: {progress['items_done']}/{progress['items_total']} items, {facts['cost']['captured']['usd']} USD"
+    words = f"{facts['id']} {facts['status']}: {progress['items_done']}/{progress['items_total']} items, {dollars(facts['cost']['captured'])} USD"
     return words + (f", waiting for {facts['waiting_reason']}" if facts.get("waiting_reason") else "")
 
 

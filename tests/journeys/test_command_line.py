@@ -74,7 +74,7 @@ def test_work_is_tried_out_priced_labelled_repeated_and_saved_from_the_terminal(
     assert "can cover it" in run("jobs", "submit", "trivial", one, "--dry-run")
     quote = json.loads(run("quotes", "create", "trivial", one, "--json"))
     assert "expected" in run("quotes", "create", "trivial", "--items", 1000)
-    assert "cpu" in run("quotes", "offers").lower()
+    assert "local-1" in run("quotes", "offers")
     assert len(client.jobs.list(limit=200)) == before
     # And submitted at that price it is found by its label, and run again on other inputs
     job_id = run("jobs", "submit", "trivial", one, "--quote", quote["id"], "--label", "sweep=7", "--detach").strip()

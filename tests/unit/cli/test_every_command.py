@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from fabric.cli import app
 from fabric.cli.jobs import inputs_of, labels_of
+from fabric.cli.printing import dollars
 from fabric.cli.watching import Board, Pace, _span
 
 SHOWS_A_STORY = {("up",), ("demo",)}
@@ -86,3 +87,11 @@ def test_a_board_says_each_change_once():
     board.see({**facts, "status": "succeeded", "progress": {"items_done": 3, "items_failed": 1, "items_total": 4}})
     assert [one["status"] for one in said] == ["running", "succeeded"]
     assert board.table().row_count == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"), [("0.010000000", "0.01"), ("12.000000000", "12.00"), ("0.000000001", "0.000000001"), ("-3.5", "-3.50")]
+)
+def test_amounts_are_exact_and_without_zeros_that_say_nothing(told, shown):
+    assert dollars({"usd": told}) == shown
+    assert dollars(None) == ""
