@@ -250,12 +250,13 @@ class Job:
         return self._transport.stream(f"/api/v1/jobs/{self.id}/results", params={"format": form}, timeout=RESULTS_TIMEOUT_S)
 
     def _watch(self, deadline: float | None) -> None:
-        with Progress(self.facts) as bar, closing(self.events()) as events:
-            for _, kind, data in events:
-                bar.update(data)
-                if kind.removeprefix("job.") in FINISHED:
-                    self.refresh()
-                    bar.finish(self.facts)
-                    return
-                if deadline is not None and time.monotonic() > deadline:
-                    return
+        with Progress(self.facts) as bar:
+            with closing(self.events()) as events:
+                for _, kind, data in events:
+                    bar.update(data)
+                    if kind.removeprefix("job.") in FINISHED:
+                        self.refresh()
+                        bar.finish(self.facts)
+                        return
+                    if deadline is not None and time.monotonic() > deadline:
+                        return
