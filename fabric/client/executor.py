@@ -39,8 +39,9 @@ class Executor:
             options: As for `submit`, for each of the jobs.
         """
         job_options(options)
-        self._client, self._model, self._options = client, model, options
-        self._fields = fields_of(client.models.get(model))
+        self._client, self._options = client, options
+        self._version = client.models.get(model)
+        self._fields = fields_of(self._version)
         self._pace, self._window = Pace(window, batch), window
         self._waiting: deque[Waiting] = deque()
         self._under_way: list[Underway] = []
@@ -133,13 +134,13 @@ class Executor:
                     self._changed.notify_all()
 
     def _run(self, futures: "list[Future[Any]]", batch: Batch) -> None:
-        begun = begin(batch, lambda values: self._client.submit(self._model, values, **self._options))
+        begun = begin(batch, lambda version_id, values: self._client.submit(version_id, values, **self._options), self._version)
         with self._changed:
             self._under_way.append(begun)
             unwanted = [begun.job] if self._is_given_up and begun.job is not None else []
         cancel_all(unwanted)
         try:
-            outcomes = begun.outcomes()
+            outcomes = begun.outcomes(self._version["results"])
         finally:
             with self._changed:
                 self._under_way.remove(begun)

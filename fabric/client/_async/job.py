@@ -1,7 +1,7 @@
 """One job as a handle: watch it, wait for it, fetch what it gave, see who did what."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
@@ -175,9 +175,13 @@ class AsyncJob:
             return next(iter(outputs.values()))
         return outputs[name]
 
-    async def outcomes(self) -> list[Any]:
-        """For each item, in input order, its outputs by name, or the ItemFailed that says why there are none."""
-        outputs, present, manifest = await self._fetch()
+    async def outcomes(self, *, delivers: Mapping[str, Any] | None = None) -> list[Any]:
+        """For each item, in input order, its outputs by name, or the ItemFailed that says why there are none.
+
+        Args:
+            delivers: What the model delivers, as it says itself (`results`); saves a question where it is known.
+        """
+        outputs, present, manifest = await self._fetch(delivers)
         errors = {error["index"]: error for error in manifest.get("errors", [])}
         return [
             {name: array[index] for name, array in outputs.items()} if present[index]
@@ -230,11 +234,16 @@ class AsyncJob:
         unfinished.replace(target)
         return target
 
-    async def _fetch(self) -> "tuple[Arrays, np.ndarray[Any, Any], dict[str, Any]]":
+    async def _fetch(self, delivers: Mapping[str, Any] | None = None) -> "tuple[Arrays, np.ndarray[Any, Any], dict[str, Any]]":
         """The outputs, masked where items have none; which items have some; and the manifest."""
         if self.status not in FINISHED:
             await self.wait(progress=False)
-        manifest = await self._transport.request("GET", f"/api/v1/jobs/{self.id}/results")
+        progress = self.facts["progress"]
+        if delivers is not None and progress["items_done"] == progress["items_total"]:
+            outputs = [{"name": name, **tensor} for name, tensor in delivers.items()]
+            manifest = {"items_total": progress["items_total"], "outputs": outputs}
+        else:
+            manifest = await self._transport.request("GET", f"/api/v1/jobs/{self.id}/results")
         assembly = Assembly(int(manifest["items_total"]), {error["index"] for error in manifest.get("errors", [])})
         reader = PartReader()
         async with self._results("parts") as response:

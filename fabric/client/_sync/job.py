@@ -2,7 +2,7 @@
 """One job as a handle: watch it, wait for it, fetch what it gave, see who did what."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -176,9 +176,13 @@ class Job:
             return next(iter(outputs.values()))
         return outputs[name]
 
-    def outcomes(self) -> list[Any]:
-        """For each item, in input order, its outputs by name, or the ItemFailed that says why there are none."""
-        outputs, present, manifest = self._fetch()
+    def outcomes(self, *, delivers: Mapping[str, Any] | None = None) -> list[Any]:
+        """For each item, in input order, its outputs by name, or the ItemFailed that says why there are none.
+
+        Args:
+            delivers: What the model delivers, as it says itself (`results`); saves a question where it is known.
+        """
+        outputs, present, manifest = self._fetch(delivers)
         errors = {error["index"]: error for error in manifest.get("errors", [])}
         return [
             {name: array[index] for name, array in outputs.items()} if present[index]
@@ -231,11 +235,16 @@ class Job:
         unfinished.replace(target)
         return target
 
-    def _fetch(self) -> "tuple[Arrays, np.ndarray[Any, Any], dict[str, Any]]":
+    def _fetch(self, delivers: Mapping[str, Any] | None = None) -> "tuple[Arrays, np.ndarray[Any, Any], dict[str, Any]]":
         """The outputs, masked where items have none; which items have some; and the manifest."""
         if self.status not in FINISHED:
             self.wait(progress=False)
-        manifest = self._transport.request("GET", f"/api/v1/jobs/{self.id}/results")
+        progress = self.facts["progress"]
+        if delivers is not None and progress["items_done"] == progress["items_total"]:
+            outputs = [{"name": name, **tensor} for name, tensor in delivers.items()]
+            manifest = {"items_total": progress["items_total"], "outputs": outputs}
+        else:
+            manifest = self._transport.request("GET", f"/api/v1/jobs/{self.id}/results")
         assembly = Assembly(int(manifest["items_total"]), {error["index"] for error in manifest.get("errors", [])})
         reader = PartReader()
         with self._results("parts") as response:
