@@ -53,6 +53,7 @@ def test_the_digits_notebook_runs_and_shows_what_happened(run_notebook):
     tables = "".join(shown(outputs, "text/html"))
     assert all(text in tables for text in ("available", "play money", "about", "of 899", "held", "cost"))
     assert len(shown(outputs, "image/png")) == 1  # the timeline
+    assert shown(outputs, "application/vnd.jupyter.widget-view+json")  # the bar
 
 
 def test_the_texts_notebook_runs_and_its_labels_are_good(run_notebook):

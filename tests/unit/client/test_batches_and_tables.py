@@ -82,6 +82,8 @@ def test_columns_go_to_inputs_of_their_name_or_together_to_the_only_one():
         named(table, X)
     with pytest.raises(ValueError, match="no column 'b'"):
         named(table[["a", "c"]], TWO)
+    with pytest.raises(ValueError, match=r"several columns of one name: \['a'\]"):
+        named(table[["a", "a"]], X)
 
 
 def test_a_table_of_results_has_a_row_for_each_item():
