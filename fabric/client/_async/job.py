@@ -17,7 +17,7 @@ from fabric.client.options import job_options
 from fabric.client.outages import OUTAGE_S_MAX
 from fabric.client.progress import Progress
 from fabric.client.streams import Arrays, Assembly, Event, PartReader, finished
-from fabric.client.timeline import Timeline
+from fabric.client.timeline import TIMELINE_SUBTASKS_MAX, Timeline
 
 if TYPE_CHECKING:
     import pandas
@@ -128,15 +128,18 @@ class AsyncJob:
         self.facts = await self._transport.request("POST", f"/api/v1/jobs/{self.id}/budget", json={"add_usd": str(usd)})
         return self
 
-    async def subtasks(self) -> Rows:
-        """Who ran what: every subtask with its attempts, provider, seconds and price."""
-        return await self._transport.rows(f"/api/v1/jobs/{self.id}/subtasks")
+    async def subtasks(self, *, limit: int | None = None) -> Rows:
+        """Who ran what: every subtask, or the first `limit`, with its attempts, provider, seconds and price."""
+        return await self._transport.rows(f"/api/v1/jobs/{self.id}/subtasks", limit=limit)
 
     async def timeline(self) -> Timeline:
-        """Who did what when; a picture in a notebook where matplotlib is installed, a list of spans anywhere."""
+        """Who did what when; a picture in a notebook where matplotlib is installed, a list of spans anywhere.
+
+        Of a job with very many subtasks it is the first `TIMELINE_SUBTASKS_MAX`.
+        """
         if self.facts["cost"].get("by_provider") is None or self.status not in FINISHED:
             await self.refresh()
-        return Timeline.of(self.facts, await self.subtasks())
+        return Timeline.of(self.facts, await self.subtasks(limit=TIMELINE_SUBTASKS_MAX))
 
     async def bill(self) -> BillFacts:
         """What it costs, item by item: `charged` and `free` lines by slot and rate, and sums that equal the ledger's."""

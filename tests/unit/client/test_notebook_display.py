@@ -139,6 +139,8 @@ def test_a_timeline_draws_every_attempt_under_hostile_names(tmp_path):
     bars = [bar for group in figure.axes[0].containers for bar in group]
     assert sorted((bar.get_x(), bar.get_width()) for bar in bars) == [(1.0, 1.0), (2.0, 2.0), (4.0, 2.0)]
     assert timeline.save(tmp_path / "timeline.svg").read_text().startswith("<?xml")
+    many = job_facts(progress={"items_done": 1, "items_total": 1, "subtasks_total": 70_000})
+    assert Timeline.of(many, []).title.endswith("the first 5,000 of 70,000 subtasks")
     assert Timeline("nothing yet", [])._repr_png_().startswith(b"\x89PNG")
 
 
