@@ -17,6 +17,7 @@ NAMES = {
     "aiter_lines": "iter_lines",
 }  # fmt: skip
 DROPPED = {"async", "await"}
+TEXTS = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}  # the last from Python 3.12 on
 WORD = re.compile(r"\w+")
 KEYWORD_IN_TEXT = re.compile(r"\b(?:async|await) (?=[\w(])")
 AWAITABLE = re.compile(r"\bAwaitable\[(\w+)\]")
@@ -32,7 +33,7 @@ def sync_source(source: str) -> str:
         elif token.type == tokenize.NAME and token.string in NAMES:
             line = lines[token.start[0] - 1]
             lines[token.start[0] - 1] = line[: token.start[1]] + NAMES[token.string] + line[token.end[1] :]
-        elif token.type == tokenize.STRING:
+        elif token.type in TEXTS:
             _replace(lines, token, KEYWORD_IN_TEXT.sub("", WORD.sub(lambda word: NAMES.get(word[0], word[0]), token.string)))
     return AWAITABLE.sub(r"\1", "".join(lines))
 

@@ -1,15 +1,15 @@
-"""The public face: `from fabric import Client`. Imports no server code."""
+"""The public face: `from fabric import Client, AsyncClient`. Imports no server code."""
 
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Client", "__version__"]
+__all__ = ["AsyncClient", "Client", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, because actors import fabric.actors on owners' machines and need no HTTP client there.
-    if name == "Client":
-        from fabric.client import Client
+    if name in {"AsyncClient", "Client"}:
+        import fabric.client
 
-        return Client
+        return getattr(fabric.client, name)
     raise AttributeError(f"module 'fabric' has no attribute {name!r}")

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
-from fabric.client._sync.mapping import Underway, begin
+from fabric.client._sync.mapping import Underway, begin, cancel_all
 from fabric.client.batches import Batch, item_of, kind_of
-from fabric.client.errors import FabricClientError, ItemFailed
+from fabric.client.errors import ItemFailed
 from fabric.client.inputs import fields_of
 from fabric.client.options import job_options
 from fabric.client.pace import WINDOW_ITEMS, Pace
@@ -39,17 +39,16 @@ class Executor:
             options: As for `submit`, for each of the jobs.
         """
         job_options(options)
-        self._client, self._model, self._options = client, model, options
-        self._fields = fields_of(client.models.get(model))
+        self._client, self._options = client, options
+        self._version = client.models.get(model)
+        self._fields = fields_of(self._version)
         self._pace, self._window = Pace(window, batch), window
         self._waiting: deque[Waiting] = deque()
         self._under_way: list[Underway] = []
         self._changed = threading.Condition()
-        self._is_shut = False
+        self._is_shut = self._is_given_up = False
         self._submitted = 0
-        self._threads = [threading.Thread(target=self._work, name=f"fabric-executor-{i}", daemon=True) for i in range(THREADS)]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
         return self
@@ -75,6 +74,9 @@ class Executor:
             if self._is_shut:
                 raise RuntimeError("the executor was shut down; make another one")
             self._waiting.append((future, values))
+            if len(self._threads) < THREADS:
+                self._threads.append(threading.Thread(target=self._work, name="fabric-executor", daemon=True))
+                self._threads[-1].start()
             self._changed.notify_all()
         return future
 
@@ -107,15 +109,12 @@ class Executor:
         with self._changed:
             self._is_shut = True
             if cancel_futures:
+                self._is_given_up = True
                 while self._waiting:
                     self._waiting.popleft()[0].cancel()
             jobs = [one.job for one in self._under_way if one.job is not None] if cancel_futures else []
             self._changed.notify_all()
-        for job in jobs:
-            try:
-                self._client.jobs.get(job.id).cancel()
-            except FabricClientError:
-                continue  # it has ended, or the endpoint is away
+        cancel_all(jobs)
         if wait:
             for thread in self._threads:
                 thread.join()
@@ -135,11 +134,13 @@ class Executor:
                     self._changed.notify_all()
 
     def _run(self, futures: "list[Future[Any]]", batch: Batch) -> None:
-        begun = begin(batch, lambda values: self._client.submit(self._model, values, **self._options))
+        begun = begin(batch, lambda version_id, values: self._client.submit(version_id, values, **self._options), self._version)
         with self._changed:
             self._under_way.append(begun)
+            unwanted = [begun.job] if self._is_given_up and begun.job is not None else []
+        cancel_all(unwanted)
         try:
-            outcomes = begun.outcomes()
+            outcomes = begun.outcomes(self._version["results"])
         finally:
             with self._changed:
                 self._under_way.remove(begun)

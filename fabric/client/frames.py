@@ -56,6 +56,10 @@ def columns_for(frame: Any, names: Sequence[str]) -> dict[str, "np.ndarray[Any, 
     Raises:
         ValueError: neither fits.
     """
+    if not frame.columns.is_unique:
+        raise ValueError(
+            f"the table has several columns of one name: {sorted(map(str, frame.columns[frame.columns.duplicated()]))}"
+        )
     if all(name in frame.columns for name in names):
         return {name: column(frame[name]) for name in names}
     if len(names) != 1:

@@ -1,6 +1,6 @@
 """How many items go at once: the window, the number of jobs, and batches that grow while jobs are quick."""
 
-WINDOW_ITEMS = 1024
+WINDOW_ITEMS = 4096
 WINDOW_ITEMS_MAX = 100_000
 BATCH_ITEMS_FIRST = 8
 BATCH_ITEMS_MAX = 4096

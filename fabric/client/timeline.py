@@ -13,6 +13,7 @@ from fabric.client.errors import FabricClientError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+TIMELINE_SUBTASKS_MAX = 5000
 LANES_SHOWN_MAX = 60
 LANE_INCHES = 0.3
 COLORS = {"done": "#3b82f6", "failed": "#d64545", "lost": "#e08a00", "cancelled": "#888888"}
@@ -59,7 +60,9 @@ class Timeline:
             )
             for subtask in subtasks for attempt in subtask["attempts"]
         ]  # fmt: skip
-        return cls(f"{job['model']} · {job['id']}", sorted(spans, key=lambda span: (span.lane, span.start_s)))
+        total = job["progress"].get("subtasks_total", 0)
+        part = f" · the first {TIMELINE_SUBTASKS_MAX:,} of {total:,} subtasks" if total > TIMELINE_SUBTASKS_MAX else ""
+        return cls(f"{job['model']} · {job['id']}{part}", sorted(spans, key=lambda span: (span.lane, span.start_s)))
 
     @property
     def lanes(self) -> list[str]:

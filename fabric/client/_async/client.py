@@ -149,7 +149,7 @@ class AsyncClient:
         """What each item delivers, in order, as it comes: for large or endless inputs, which are read only as there is room.
 
         An item delivers the row of the only output, or a dict of rows by name. Ending the generator early, also by an exception,
-        cancels what is under way. The jobs carry the label `map`, the same for all of one call.
+        cancels what is under way. The jobs carry the label `map`, the same for all of one call, and run one version of the model.
 
         Args:
             model: Name, name:version or id.
@@ -171,8 +171,8 @@ class AsyncClient:
         options["labels"] = {"map": uuid.uuid4().hex, **(options.get("labels") or {})}
         job_options(options)  # a typo is told now, not at the first item
 
-        async def submit(values: dict[str, Input]) -> AsyncJob:
-            return await self.submit(model, values, **options)
+        async def submit(version_id: str, values: dict[str, Input]) -> AsyncJob:
+            return await self.submit(version_id, values, **options)
 
         return map_items(self.models, model, inputs, submit, pace=Pace(window, batch), on_error=on_error)
 

@@ -6,7 +6,7 @@ so that the first results come soon, and grow while jobs are quick, so that many
 
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 from fabric.client._async.job import AsyncJob
@@ -16,21 +16,25 @@ from fabric.client.errors import ApiError, FabricClientError, Invalid, ItemFaile
 from fabric.client.inputs import fields_of
 from fabric.client.pace import Pace
 
-FILL_S = 1.0
-"""Items that come slowly do not keep results waiting for longer."""
+FILL_S = 0.1
+"""Submitting more does not keep results waiting for longer, nor do items that come slowly."""
 
-Submit = Callable[[dict[str, Any]], Awaitable[AsyncJob]]
+Submit = Callable[[str, dict[str, Any]], Awaitable[AsyncJob]]
 
 
 class Underway:
     """A batch and its job, or the error for which there is none."""
 
     def __init__(self, batch: Batch, job: AsyncJob | None, error: Exception | None) -> None:
-        """Wait for nothing yet."""
-        self.batch, self.job, self.error = batch, job, error
+        """Wait for nothing yet, and keep none of the items: they may be large."""
+        self.start, self.count = batch.start, batch.count
+        self.job, self.error = job, error
 
-    async def outcomes(self) -> list[Any]:
+    async def outcomes(self, delivers: Mapping[str, Any]) -> list[Any]:
         """What each item delivers, or the ItemFailed that says why it does not.
+
+        Args:
+            delivers: The model's outputs.
 
         Raises:
             Exception: the one of the items' iterable, or what the endpoint refused that is not about these items.
@@ -41,7 +45,7 @@ class Underway:
             await self.job.wait(progress=False)
         except JobFailed:
             pass  # what it did before is there to be had
-        found = await self.job.outcomes()
+        found = await self.job.outcomes(delivers=delivers)
         return [self._placed(index, outcome, self.job) for index, outcome in enumerate(found)]
 
     def _refused(self) -> list[Any]:
@@ -49,12 +53,12 @@ class Underway:
             raise self.error or AssertionError("a batch without a job has an error")
         told = {"code": self.error.code, "detail": str(self.error)}
         unborn = {"id": "refused at submit", "status": "refused"}
-        return [ItemFailed.of(i, told, unborn, self.batch.start + i) for i in range(self.batch.count)]
+        return [ItemFailed.of(i, told, unborn, self.start + i) for i in range(self.count)]
 
     def _placed(self, index: int, outcome: Any, job: AsyncJob) -> Any:
         if isinstance(outcome, ItemFailed):
             told = {"code": outcome.code, "detail": outcome.detail}
-            return ItemFailed.of(index, told, job.facts, self.batch.start + index)
+            return ItemFailed.of(index, told, job.facts, self.start + index)
         return items_of(outcome.items())
 
 
@@ -65,9 +69,9 @@ async def map_items(
 
     Args:
         models: Tells what the model takes.
-        model: Which.
+        model: Which; the version that is the newest at the beginning does it all.
         inputs: The items.
-        submit: Makes a job of a batch's inputs.
+        submit: Makes a job of a version's id and a batch's inputs.
         pace: How many items go at once.
         on_error: "raise" or "return".
 
@@ -75,7 +79,8 @@ async def map_items(
         ItemFailed: an item failed, unless failures are returned.
         ApiError: the endpoint refused what is not about single items, such as for want of credit.
     """
-    items = Items(inputs, fields_of(await models.get(model)))
+    version = await models.get(model)
+    items = Items(inputs, fields_of(version))
     under_way: deque[Underway] = deque()
     more = True
     try:
@@ -88,14 +93,14 @@ async def map_items(
                 if batch is None:
                     more = False
                     break
-                begun = await begin(batch, submit)
+                begun = await begin(batch, submit, version)
                 more = begun.error is None or isinstance(begun.error, Invalid)
                 pace.began(batch.count)
                 under_way.append(begun)
             if not under_way:
                 return
             first = under_way[0]
-            outcomes = await first.outcomes()
+            outcomes = await first.outcomes(version["results"])
             under_way.popleft()
             if first.job is not None:
                 pace.took(float(first.job.facts["run_s"]))
@@ -108,12 +113,12 @@ async def map_items(
         await cancel_all([one.job for one in under_way if one.job is not None])
 
 
-async def begin(batch: Batch, submit: Submit) -> Underway:
+async def begin(batch: Batch, submit: Submit, version: Mapping[str, Any]) -> Underway:
     """Submit a batch; an error is kept for when its turn comes, so that what came before it is delivered first."""
     if batch.error is not None:
         return Underway(batch, None, batch.error)
     try:
-        return Underway(batch, await submit(batch.inputs()), None)
+        return Underway(batch, await submit(str(version["version_id"]), batch.inputs()), None)
     except (FabricClientError, ValueError, OSError) as error:
         return Underway(batch, None, error)
 

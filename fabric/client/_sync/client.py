@@ -150,7 +150,7 @@ class Client:
         """What each item delivers, in order, as it comes: for large or endless inputs, which are read only as there is room.
 
         An item delivers the row of the only output, or a dict of rows by name. Ending the generator early, also by an exception,
-        cancels what is under way. The jobs carry the label `map`, the same for all of one call.
+        cancels what is under way. The jobs carry the label `map`, the same for all of one call, and run one version of the model.
 
         Args:
             model: Name, name:version or id.
@@ -172,8 +172,8 @@ class Client:
         options["labels"] = {"map": uuid.uuid4().hex, **(options.get("labels") or {})}
         job_options(options)  # a typo is told now, not at the first item
 
-        def submit(values: dict[str, Input]) -> Job:
-            return self.submit(model, values, **options)
+        def submit(version_id: str, values: dict[str, Input]) -> Job:
+            return self.submit(version_id, values, **options)
 
         return map_items(self.models, model, inputs, submit, pace=Pace(window, batch), on_error=on_error)
 

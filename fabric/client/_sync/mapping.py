@@ -7,7 +7,7 @@ so that the first results come soon, and grow while jobs are quick, so that many
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from fabric.client._sync.job import Job
@@ -17,21 +17,25 @@ from fabric.client.errors import ApiError, FabricClientError, Invalid, ItemFaile
 from fabric.client.inputs import fields_of
 from fabric.client.pace import Pace
 
-FILL_S = 1.0
-"""Items that come slowly do not keep results waiting for longer."""
+FILL_S = 0.1
+"""Submitting more does not keep results waiting for longer, nor do items that come slowly."""
 
-Submit = Callable[[dict[str, Any]], Job]
+Submit = Callable[[str, dict[str, Any]], Job]
 
 
 class Underway:
     """A batch and its job, or the error for which there is none."""
 
     def __init__(self, batch: Batch, job: Job | None, error: Exception | None) -> None:
-        """Wait for nothing yet."""
-        self.batch, self.job, self.error = batch, job, error
+        """Wait for nothing yet, and keep none of the items: they may be large."""
+        self.start, self.count = batch.start, batch.count
+        self.job, self.error = job, error
 
-    def outcomes(self) -> list[Any]:
+    def outcomes(self, delivers: Mapping[str, Any]) -> list[Any]:
         """What each item delivers, or the ItemFailed that says why it does not.
+
+        Args:
+            delivers: The model's outputs.
 
         Raises:
             Exception: the one of the items' iterable, or what the endpoint refused that is not about these items.
@@ -42,7 +46,7 @@ class Underway:
             self.job.wait(progress=False)
         except JobFailed:
             pass  # what it did before is there to be had
-        found = self.job.outcomes()
+        found = self.job.outcomes(delivers=delivers)
         return [self._placed(index, outcome, self.job) for index, outcome in enumerate(found)]
 
     def _refused(self) -> list[Any]:
@@ -50,12 +54,12 @@ class Underway:
             raise self.error or AssertionError("a batch without a job has an error")
         told = {"code": self.error.code, "detail": str(self.error)}
         unborn = {"id": "refused at submit", "status": "refused"}
-        return [ItemFailed.of(i, told, unborn, self.batch.start + i) for i in range(self.batch.count)]
+        return [ItemFailed.of(i, told, unborn, self.start + i) for i in range(self.count)]
 
     def _placed(self, index: int, outcome: Any, job: Job) -> Any:
         if isinstance(outcome, ItemFailed):
             told = {"code": outcome.code, "detail": outcome.detail}
-            return ItemFailed.of(index, told, job.facts, self.batch.start + index)
+            return ItemFailed.of(index, told, job.facts, self.start + index)
         return items_of(outcome.items())
 
 
@@ -64,9 +68,9 @@ def map_items(models: Models, model: str, inputs: Any, submit: Submit, *, pace: 
 
     Args:
         models: Tells what the model takes.
-        model: Which.
+        model: Which; the version that is the newest at the beginning does it all.
         inputs: The items.
-        submit: Makes a job of a batch's inputs.
+        submit: Makes a job of a version's id and a batch's inputs.
         pace: How many items go at once.
         on_error: "raise" or "return".
 
@@ -74,7 +78,8 @@ def map_items(models: Models, model: str, inputs: Any, submit: Submit, *, pace: 
         ItemFailed: an item failed, unless failures are returned.
         ApiError: the endpoint refused what is not about single items, such as for want of credit.
     """
-    items = Items(inputs, fields_of(models.get(model)))
+    version = models.get(model)
+    items = Items(inputs, fields_of(version))
     under_way: deque[Underway] = deque()
     more = True
     try:
@@ -87,14 +92,14 @@ def map_items(models: Models, model: str, inputs: Any, submit: Submit, *, pace: 
                 if batch is None:
                     more = False
                     break
-                begun = begin(batch, submit)
+                begun = begin(batch, submit, version)
                 more = begun.error is None or isinstance(begun.error, Invalid)
                 pace.began(batch.count)
                 under_way.append(begun)
             if not under_way:
                 return
             first = under_way[0]
-            outcomes = first.outcomes()
+            outcomes = first.outcomes(version["results"])
             under_way.popleft()
             if first.job is not None:
                 pace.took(float(first.job.facts["run_s"]))
@@ -107,12 +112,12 @@ def map_items(models: Models, model: str, inputs: Any, submit: Submit, *, pace: 
         cancel_all([one.job for one in under_way if one.job is not None])
 
 
-def begin(batch: Batch, submit: Submit) -> Underway:
+def begin(batch: Batch, submit: Submit, version: Mapping[str, Any]) -> Underway:
     """Submit a batch; an error is kept for when its turn comes, so that what came before it is delivered first."""
     if batch.error is not None:
         return Underway(batch, None, batch.error)
     try:
-        return Underway(batch, submit(batch.inputs()), None)
+        return Underway(batch, submit(str(version["version_id"]), batch.inputs()), None)
     except (FabricClientError, ValueError, OSError) as error:
         return Underway(batch, None, error)
 
