@@ -91,7 +91,9 @@ def describe_machine(options: Options) -> dict[str, Any]:
     """
     runtime = benchmark.detect_runtime()
     machine = hardware.detect_hardware()
-    slots = hardware.plan_slots(machine, runtime.execution_providers, options.slots, options.threads)
+    slots = hardware.plan_slots(machine, runtime.execution_providers, runtime.devices, options.wishes)
+    if problem := hardware.problem_of(machine, runtime.execution_providers):
+        say(problem)
     if not slots:
         raise Stop("Nothing to lend: no accelerator that ONNX Runtime could use, and no CPU slot was asked for.")
     isolation, why_not = hardware.detect_isolation()
@@ -105,7 +107,7 @@ def describe_machine(options: Options) -> dict[str, Any]:
         {
             "slot": s.slot, "resource": s.resource, "accelerator": s.accelerator, "device": s.device,
             "execution_provider": s.execution_provider, "threads": s.threads, "memory_gib": s.memory_gib,
-            "benchmark_runs_per_s": round(speed, 2),
+            "benchmark_runs_per_s": round(speed, 2), "device_id": s.device_id, "device_key": s.key,
         }
         for s, speed in zip(slots, speeds, strict=True)
     ]  # fmt: skip
@@ -116,7 +118,7 @@ def describe_machine(options: Options) -> dict[str, Any]:
         "capabilities": {
             "cpu": machine.cpu, "cpu_cores": machine.cpu_cores, "memory_gib": machine.memory_gib,
             "onnxruntime_version": runtime.version, "execution_providers": runtime.execution_providers, "slots": reports,
-            "isolation": isolation,
+            "isolation": isolation, "opset_max": runtime.opset_max, "ir_version_max": runtime.ir_version_max,
         },
     }  # fmt: skip
 

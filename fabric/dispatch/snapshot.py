@@ -7,6 +7,7 @@ from uuid import UUID
 from fabric.core.ids import JobId, ModelVersionId
 from fabric.dispatch.fleet import SlotId, SlotSpec
 from fabric.jobs.job import OpenJob
+from fabric.providers.runtimes import ANY_NEWEST, Newest
 
 GIB = 1024**3
 
@@ -27,6 +28,8 @@ class OfferedSlot:
     rate_nanos_per_hour: int
     speed: float  # against the slot of speed 1, by the benchmark at joining
     status: str = "online"  # paused and draining slots finish what they have
+    device_id: str = ""  # which of the machine's devices; empty: the default one
+    newest: Newest = ANY_NEWEST  # model that its runtime takes
     older_rates: tuple[tuple[float, int], ...] = ()  # until when (epoch seconds) a job was priced to get which rate, oldest first
 
     def rate_for(self, job: OpenJob) -> int:
@@ -51,7 +54,10 @@ class OfferedSlot:
         """What the fleet needs to start its actor."""
         # An accelerator's memory is its own; models that run on it use the machine's besides.
         memory_bytes = int(self.memory_gib * GIB) if self.accelerator == "cpu" else None
-        return SlotSpec(self.id, self.node_id, self.resource, self.execution_provider, self.threads, memory_bytes)
+        device_bytes = None if self.accelerator == "cpu" else int(self.memory_gib * GIB)
+        return SlotSpec(
+            self.id, self.node_id, self.resource, self.execution_provider, self.threads, memory_bytes, self.device_id, device_bytes
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

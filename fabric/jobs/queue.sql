@@ -19,7 +19,9 @@ SELECT j.id, j.owner_id, j.model_version_id, j.status, j.priority,
        CAST(j.items_total AS float) / j.subtasks_total AS items_per_subtask,
        j.held_nanos - j.captured_nanos - j.reserved_nanos AS spendable_nanos, j.waiting_reason, j.created_at, j.barred_owner_ids,
        CAST(extract(epoch FROM coalesce(j.priced_at, j.created_at)) AS float) AS priced_at_s,
-       coalesce(CAST(v.profile ->> 'memory_bytes' AS bigint), 0) AS memory_bytes
+       coalesce(CAST(v.profile ->> 'memory_bytes' AS bigint), 0) AS memory_bytes,
+       coalesce(CAST(v.inspection ->> 'opset' AS int), 0) AS opset,
+       coalesce(CAST(v.inspection ->> 'ir_version' AS int), 0) AS ir_version
   FROM jobs AS j
   JOIN model_versions AS v ON v.id = j.model_version_id
  WHERE j.status IN ('queued', 'running')

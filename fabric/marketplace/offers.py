@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fabric.core.ids import ProviderId, UserId
+from fabric.providers.runtimes import ANY_NEWEST, Newest
 
 REFERENCE_RUNS_PER_S = 4500.0
 """Runs of the standard small model on one common server core: a slot that measures this has speed 1."""
@@ -17,7 +18,7 @@ class Offer:
     owner_id: UserId
     provider_name: str
     slot: int
-    accelerator: str  # cpu, cuda, directml, coreml or npu
+    accelerator: str  # cpu, cuda, rocm, directml, coreml, openvino or npu
     device: str
     threads: int
     memory_gib: float
@@ -27,6 +28,7 @@ class Offer:
     is_busy: bool  # it holds a lease now
     isolation: str = "process"  # what stands between a model and this machine, as its agent says: sandbox or process
     is_auto: bool = False  # its rate follows the suggestion; else its owner has set it
+    newest: Newest = ANY_NEWEST  # model that its machine's runtime takes
 
 
 def speed(benchmark_runs_per_s: float) -> float:

@@ -4,7 +4,7 @@ A machine reports its node and its slots' state and is told what to become; it n
 credential and what it may say at the gate in one transaction: the gate ends its connections and its node within a second.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
@@ -30,6 +30,7 @@ class Report:
     state: str  # starting, running, draining or left
     slots: list[dict[str, Any]]
     metrics: dict[str, float]
+    devices: list[dict[str, Any]] = field(default_factory=list)  # how each device does, for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ async def heartbeat(tx: Transaction, provider_id: ProviderId, report: Report) ->
     Raises:
         Unauthenticated: the machine was removed.
     """
-    state = {"state": report.state, "slots": report.slots, "metrics": report.metrics}
+    state = {"state": report.state, "slots": report.slots, "metrics": report.metrics, "devices": report.devices}
     has_left = report.state == "left"
     node_id = None if has_left else report.ray_node_id
     beat = await store.record_beat(tx, provider_id, node_id=node_id, agent_state=state, has_left=has_left)

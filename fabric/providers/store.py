@@ -15,6 +15,7 @@ from fabric.core.ids import JoinTokenId, ProviderId, UserId
 from fabric.db.engine import Reader, Transaction
 from fabric.db.tables import join_tokens, providers, slots
 from fabric.providers.capabilities import SlotReport
+from fabric.providers.runtimes import ANY_NEWEST, Newest, newest_taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Slot:
     rate_nanos_per_hour: int
     enabled: bool
     is_auto: bool  # its rate follows the suggestion
+    device_id: str = ""
+    device_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class ReadySlot:
     older_rates: list[list[float]]  # [until when, epoch seconds; rate] for jobs that were priced before, oldest first
     region: str
     status: str  # online, paused (machine or slot), draining
+    device_id: str = ""
+    newest: Newest = ANY_NEWEST  # model that its runtime takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +197,7 @@ async def write_slots(
             "provider_id": provider_id, "slot": r.slot, "resource": r.resource, "accelerator": r.accelerator, "device": r.device,
             "execution_provider": r.execution_provider, "threads": r.threads, "memory_gib": r.memory_gib,
             "benchmark_runs_per_s": r.benchmark_runs_per_s, "rate_nanos_per_hour": rate, "is_auto": not is_own,
+            "device_id": r.device_id, "device_key": r.device_key,
         }
         for r, rate in zip(reports, rates, strict=True)
     ]  # fmt: skip
@@ -342,7 +348,7 @@ async def mark_silent(tx: Transaction, silent_s: float, all_silent_s: float) -> 
 READY = text(
     """
     SELECT s.provider_id, p.owner_id, s.slot, p.ray_node_id AS node_id, s.resource, s.accelerator, s.device, s.execution_provider,
-           s.threads, s.memory_gib, s.benchmark_runs_per_s, s.rate_nanos_per_hour, s.older_rates,
+           s.threads, s.memory_gib, s.benchmark_runs_per_s, s.rate_nanos_per_hour, s.older_rates, s.device_id, p.capabilities,
            coalesce(p.labels ->> 'fabric.region', 'unknown') AS region,
            CASE WHEN p.status = 'online' AND NOT s.enabled THEN 'paused' ELSE p.status END AS status
     FROM slots AS s JOIN providers AS p ON p.id = s.provider_id
@@ -360,11 +366,13 @@ async def ready_slots(reader: Reader, *, is_gated: bool) -> list[ReadySlot]:
     Behind the gate (`is_gated`) a machine's report is not believed: the node must be the one that the gate let in as its own.
     """
     rows = (await reader.execute(READY, {"is_gated": is_gated})).mappings()
-    return [ReadySlot(ProviderId.of(r["provider_id"]), UserId.of(r["owner_id"]), **_but_ids(r)) for r in rows]
+    return [_ready(row) for row in rows]
 
 
-def _but_ids(row: Any) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in {"provider_id", "owner_id"}}
+def _ready(row: Any) -> ReadySlot:
+    facts = {name: value for name, value in row.items() if name not in {"provider_id", "owner_id", "capabilities"}}
+    newest = newest_taken(row["capabilities"])
+    return ReadySlot(ProviderId.of(row["provider_id"]), UserId.of(row["owner_id"]), **facts, newest=newest)
 
 
 async def _slots(reader: Reader, provider_ids: list[UUID]) -> dict[UUID, list[Slot]]:

@@ -23,7 +23,7 @@ async def list_offers(
     principal: Caller,
     services: ServicesDep,
     page: PageDep,
-    accelerator: Annotated[Literal["cpu", "cuda", "directml", "coreml", "npu"] | None, Query()] = None,
+    accelerator: Annotated[Literal["cpu", "cuda", "rocm", "directml", "coreml", "openvino", "npu"] | None, Query()] = None,
     region: Annotated[str | None, Query(max_length=63)] = None,
 ) -> Page[OfferOut]:
     """Slots of machines that are online now, the cheapest first."""

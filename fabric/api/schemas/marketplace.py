@@ -24,7 +24,7 @@ class OfferOut(Body):
     provider_name: str
     slot: int
     accelerator: str
-    """cpu, cuda, directml, coreml or npu."""
+    """cpu, cuda, rocm, directml, coreml, openvino or npu."""
     device: str
     threads: int
     memory_gib: float

@@ -65,6 +65,10 @@ class SlotIn(Body):
     threads: int
     memory_gib: float
     benchmark_runs_per_s: float
+    device_id: Annotated[str, Field(max_length=80)] = ""
+    """How ONNX Runtime there is told which device; empty: its default one."""
+    device_key: Annotated[str, Field(max_length=80)] = ""
+    """The owner's word for the device, such as `cuda:1`."""
 
 
 class CapabilitiesIn(Body):
@@ -79,11 +83,16 @@ class CapabilitiesIn(Body):
     isolation: Text = "process"
     """`sandbox`: models run without network and files; `process`: in a child process with limits."""
 
+    opset_max: int | None = None
+    """The highest opset that its ONNX Runtime takes; null: by its version."""
+    ir_version_max: int | None = None
+
     def report(self) -> Capabilities:
         """The same as a value of the domain, not yet checked."""
         return Capabilities(
             self.cpu, self.cpu_cores, self.memory_gib, self.onnxruntime_version, tuple(self.execution_providers),
             tuple(SlotReport(**slot.model_dump()) for slot in self.slots), self.isolation,
+            self.opset_max, self.ir_version_max,
         )  # fmt: skip
 
 
@@ -167,6 +176,23 @@ class SlotStateIn(Body):
     state: Text
 
 
+Percent = Annotated[float, Field(ge=0, le=100)]
+Amount = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class DeviceReading(Body):
+    """How one device of a machine does now. What its driver does not tell is null."""
+
+    device: Annotated[str, Field(min_length=1, max_length=40, pattern="^[a-z0-9:._-]+$")]
+    """`cpu`, or as the slot's `device_key` says."""
+    name: Text
+    utilisation_percent: Percent | None = None
+    memory_used_gib: Amount | None = None
+    memory_gib: Amount | None = None
+    temperature_c: Annotated[float, Field(ge=-100, le=500)] | None = None
+    power_w: Amount | None = None
+
+
 class HeartbeatIn(Body):
     """A sign of life. There is no field for a bill."""
 
@@ -174,10 +200,14 @@ class HeartbeatIn(Body):
     state: Literal["starting", "running", "draining", "left"]
     slots: list[SlotStateIn] = Field(default_factory=list, max_length=64)
     metrics: dict[Text, float] = Field(default_factory=dict, max_length=32)
+    devices: list[DeviceReading] = Field(default_factory=list, max_length=64)
 
     def report(self) -> presence.Report:
         """The same as a value of the domain."""
-        return presence.Report(self.ray_node_id, self.state, [slot.model_dump() for slot in self.slots], self.metrics)
+        return presence.Report(
+            self.ray_node_id, self.state, [slot.model_dump() for slot in self.slots], self.metrics,
+            [device.model_dump(exclude_none=True) for device in self.devices],
+        )  # fmt: skip
 
 
 class OrdersOut(Body):
@@ -236,6 +266,8 @@ class SlotOut(Body):
     slot: int
     accelerator: str
     device: str
+    device_key: str
+    """Your word for the device, as in `provider-join --without`; empty: its agent is older than that."""
     execution_provider: str
     threads: int
     memory_gib: float
@@ -258,6 +290,8 @@ class ProviderOut(Body):
     agent_state: dict[str, Any]
     """The last heartbeat's report."""
     slots: list[SlotOut]
+    devices: list[DeviceReading]
+    """How its devices did at the last heartbeat."""
     last_heartbeat_at: Moment | None
     created_at: Moment
 
@@ -266,7 +300,7 @@ class ProviderOut(Body):
         """Show a machine to its owner."""
         slots = [
             SlotOut(
-                slot=s.slot, accelerator=s.accelerator, device=s.device, execution_provider=s.execution_provider,
+                slot=s.slot, accelerator=s.accelerator, device=s.device, device_key=s.device_key, execution_provider=s.execution_provider,
                 threads=s.threads, memory_gib=s.memory_gib, benchmark_runs_per_s=s.benchmark_runs_per_s,
                 price_per_hour=Money.of(s.rate_nanos_per_hour), enabled=s.enabled,
                 price="auto" if s.is_auto else "own",
@@ -278,6 +312,7 @@ class ProviderOut(Body):
                 "id": str(machine.id), "name": machine.name, "status": machine.status,
                 "region": machine.labels.get("fabric.region", "unknown"), "agent_version": machine.agent_version,
                 "capabilities": machine.capabilities, "agent_state": machine.agent_state, "slots": slots,
+                "devices": machine.agent_state.get("devices", []),
                 "last_heartbeat_at": machine.last_heartbeat_at, "created_at": machine.created_at,
             }
         )  # fmt: skip

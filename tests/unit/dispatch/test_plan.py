@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from fabric.core.ids import ProviderId, UserId
 from fabric.dispatch.plan import plan
 from fabric.dispatch.snapshot import PlanRules, SlotView, Snapshot
-from fabric.jobs.requirements import Requirements
+from fabric.jobs.requirements import Format, Requirements
+from fabric.providers.runtimes import Newest
 from tests.fixtures.dispatching import MODEL, RATE, a_job, a_slot
 
 RULES = PlanRules(order_target_s=0.7, orders_per_slot=2, subtasks_per_order_max=512)
@@ -101,6 +102,16 @@ def test_a_job_whose_model_fits_no_slot_says_that_memory_is_what_it_waits_for():
     wants_cuda = Requirements(accelerators=frozenset({"cuda"}))
     refused = plan_for([a_job(memory_bytes=8 * 2**30, requirements=wants_cuda)], a_slot(1), a_slot(2))
     assert set(refused.reasons.values()) == {"no_capacity"}
+
+
+def test_a_model_goes_only_to_machines_whose_runtime_takes_it_and_the_job_says_what_it_needs():
+    old, new, unknown = a_slot(1, newest=Newest(23, 11)), a_slot(2, newest=Newest(26, 13)), a_slot(3)
+    job = a_job(model_format=Format(opset=26, ir_version=11))
+    assert set(slots_of(plan_for([job], old, new, unknown))) == {new.id, unknown.id}
+    refused = plan_for([job], old)
+    assert refused.assignments == ()
+    assert set(refused.reasons.values()) == {"needs ONNX Runtime ≥ 1.25"}
+    assert set(slots_of(plan_for([a_job(model_format=Format(17, 8))], old))) == {old.id}
 
 
 def test_a_retry_avoids_the_provider_that_failed_when_there_is_another_one():
