@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,23 +55,66 @@ def detect_runtime() -> Runtime:
     return Runtime(answer["version"], answer["execution_providers"], answer["opset_max"], answer["ir_version_max"], devices)
 
 
+def measure_what_runs(
+    plan: Callable[[tuple[str, ...]], list[Slot]], say: Callable[[str], None], seconds: float = MEASURE_S
+) -> tuple[list[Slot], list[float]]:
+    """The slots that can be lent, with runs per second of the standard model on each while all of them are busy.
+
+    An accelerator that cannot run it (a driver too old for the library, say) is told of and left out, and what is left is planned
+    again.
+
+    Args:
+        plan: The slots that are left when these devices are not lent, by the owner's words for them.
+        say: Tells the owner.
+        seconds: How long to measure.
+
+    Raises:
+        Stop: not even the processor can run it.
+    """
+    broken: tuple[str, ...] = ()
+    while True:
+        slots = plan(broken)
+        found = _try_all(slots, seconds)
+        lost = {slot.key: outcome for slot, outcome in zip(slots, found, strict=True) if isinstance(outcome, Stop)}
+        if not lost:
+            return slots, [rate for rate in found if isinstance(rate, float)]
+        if "cpu" in lost:
+            raise lost["cpu"]
+        for key, why in lost.items():
+            say(f"{key} is left out. {why}")
+        broken += tuple(lost)
+
+
 def measure_slots(slots: list[Slot], seconds: float = MEASURE_S) -> list[float]:
     """Runs per second of the standard model on each slot, all slots busy; takes about `seconds`.
 
     Raises:
         Stop: a slot's execution provider cannot run it.
     """
+    found = _try_all(slots, seconds)
+    for outcome in found:
+        if isinstance(outcome, Stop):
+            raise outcome
+    return [rate for rate in found if isinstance(rate, float)]
+
+
+def _try_all(slots: list[Slot], seconds: float) -> list[float | Stop]:
     # A process sees one accelerator only, as a model's process does later; processors' slots are measured together in one.
-    groups: dict[tuple[str, ...], list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for number, slot in enumerate(slots):
-        environment, _ = session_options(slot.execution_provider, slot.device_id)
-        groups.setdefault(tuple(environment.values()), []).append(number)
-    rates: dict[int, float] = {}
+        groups.setdefault(slot.key, []).append(number)
+
+    def outcomes_of(numbers: list[int]) -> list[float | Stop]:
+        try:
+            return [*_measured([slots[number] for number in numbers], seconds)]
+        except Stop as stop:
+            return [stop] * len(numbers)
+
+    found: dict[int, float | Stop] = {}
     with ThreadPoolExecutor(max(1, len(groups))) as children:
-        measured = children.map(lambda numbers: _measured([slots[number] for number in numbers], seconds), groups.values())
-        for numbers, found in zip(groups.values(), measured, strict=True):
-            rates.update(zip(numbers, found, strict=True))
-    return [rates[number] for number in range(len(slots))]
+        for numbers, outcomes in zip(groups.values(), children.map(outcomes_of, groups.values()), strict=True):
+            found.update(zip(numbers, outcomes, strict=True))
+    return [found[number] for number in range(len(slots))]
 
 
 def _measured(slots: list[Slot], seconds: float) -> list[float]:

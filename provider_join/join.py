@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,16 +92,20 @@ def describe_machine(options: Options) -> dict[str, Any]:
     """
     runtime = benchmark.detect_runtime()
     machine = hardware.detect_hardware()
-    slots = hardware.plan_slots(machine, runtime.execution_providers, runtime.devices, options.wishes)
     if problem := hardware.problem_of(machine, runtime.execution_providers):
         say(problem)
-    if not slots:
-        raise Stop("Nothing to lend: no accelerator that ONNX Runtime could use, and no CPU slot was asked for.")
     isolation, why_not = hardware.detect_isolation()
     if why_not:
         say(f"models will run in a plain child process, and your offers say so: {why_not}")
     say(f"{machine.cpu}, {machine.cpu_cores} cores, {machine.memory_gib:.0f} GiB; ONNX Runtime {runtime.version}; measuring …")
-    speeds = benchmark.measure_slots(slots)
+
+    def planned(broken: tuple[str, ...]) -> list[hardware.Slot]:
+        wishes = replace(options.wishes, without=(*options.wishes.without, *broken))
+        return hardware.plan_slots(machine, runtime.execution_providers, runtime.devices, wishes)
+
+    slots, speeds = benchmark.measure_what_runs(planned, say)
+    if not slots:
+        raise Stop("Nothing to lend: no accelerator that ONNX Runtime could use, and no CPU slot was asked for.")
     for slot, speed in zip(slots, speeds, strict=True):
         say(f"  slot {slot.slot}: {slot.accelerator} ({slot.device}), {slot.threads} threads, {speed:.0f} runs/s")
     reports = [

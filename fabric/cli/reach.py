@@ -27,5 +27,5 @@ def server_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("fabric"):
             raise
-        console.print(f"This command needs {error.name}: install the extra with  pip install 'onnx-fabric[server,demo]'")
+        console.print(f"This command needs {error.name}: install the extra with  pip install 'onnx-fabric[server,provider,demo]'")
         raise typer.Exit(2) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-_NVIDIA_FILES = ("nvidia*",)
+_NVIDIA_FILES = ("nvidia*", "dxg")  # the latter is what WSL2 has instead
 _AMD_FILES = ("kfd", "dri")
 
 
@@ -33,7 +33,7 @@ USES: Mapping[str, Use] = {
     CPU: Use(memory="cpu"),
     CUDA: Use(
         _NVIDIA_FILES, "CUDA_VISIBLE_DEVICES", "device_id", limit="gpu_mem_limit", memory="cuda",
-        options={"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"},
+        options={"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"},
     ),
     "TensorrtExecutionProvider": Use(_NVIDIA_FILES, "CUDA_VISIBLE_DEVICES", "device_id", then=(CUDA,), memory="cuda"),
     "NvTensorRTRTXExecutionProvider": Use(_NVIDIA_FILES, "CUDA_VISIBLE_DEVICES", "device_id"),
@@ -45,7 +45,9 @@ USES: Mapping[str, Use] = {
     "VitisAIExecutionProvider": Use(("accel", "dri")),
     "CANNExecutionProvider": Use(("davinci*", "devmm_svm", "hisi_hdc"), option="device_id"),
 }  # fmt: skip
-"""By ONNX Runtime's name. One that is not here is used as ONNX Runtime uses it when it is told nothing."""
+"""By ONNX Runtime's name. CUDA rounds as the processor does (no TF32), so that results do not depend on the machine. One that is
+not here is used as ONNX Runtime uses it when it is told nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,12 @@ from fabric.sandbox.stop import Stop
 from fabric.sandbox.tensors import BoundCrossing, Crossing
 
 _LOG_ERRORS_ONLY = 3
+_NO_MEMORY = (
+    "bad_alloc", "allocate memory", "out of memory",  # the processor's, and most drivers'
+    "smaller than requested bytes",  # an arena at its limit
+    "alloc_failed",  # CUBLAS_STATUS_ and CUDNN_STATUS_
+    "e_outofmemory",  # DirectML
+)  # fmt: skip
 
 onnxruntime.disable_telemetry_events()
 
@@ -156,4 +162,4 @@ class Sessions:
 def is_memory_error(error: Exception) -> bool:
     """True for the many ways in which NumPy and ONNX Runtime say that no memory is left."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or any(said in text for said in ("bad_alloc", "allocate memory", "out of memory"))
+    return isinstance(error, MemoryError) or any(said in text for said in _NO_MEMORY)

@@ -47,7 +47,7 @@ def test_a_slot_is_measured_on_the_device_on_which_models_will_run():
             theirs = dict(devices.providers_of(name, devices.Device(device_id)))[name]
             assert environment == devices.environment_of(name, devices.Device(device_id))
             assert options.items() <= theirs.items()
-            assert options.keys() == theirs.keys() - {"arena_extend_strategy", "cudnn_conv_algo_search"}
+            assert options.keys() == theirs.keys() - {"arena_extend_strategy", "cudnn_conv_algo_search", "use_tf32"}
 
 
 def test_what_the_agent_reads_of_its_devices_is_what_a_heartbeat_takes():

@@ -1966,7 +1966,7 @@ export interface paths {
         };
         /**
          * Metrics
-         * @description Prometheus metrics: HTTP of this process, and jobs, subtasks, machines and books of the whole fabric.
+         * @description Prometheus metrics: HTTP of this process, and jobs, subtasks, machines, their devices and books of the whole fabric.
          */
         get: operations["operations_metrics"];
         put?: never;
@@ -2458,6 +2458,8 @@ export interface components {
             cpu_cores: number;
             /** Execution Providers */
             execution_providers: string[];
+            /** Ir Version Max */
+            ir_version_max?: number | null;
             /**
              * Isolation
              * @description `sandbox`: models run without network and files; `process`: in a child process with limits.
@@ -2468,6 +2470,11 @@ export interface components {
             memory_gib: number;
             /** Onnxruntime Version */
             onnxruntime_version: string;
+            /**
+             * Opset Max
+             * @description The highest opset that its ONNX Runtime takes; null: by its version.
+             */
+            opset_max?: number | null;
             /** Slots */
             slots: components["schemas"]["SlotIn"][];
         };
@@ -2643,6 +2650,29 @@ export interface components {
              * @description The maker's board power.
              */
             watts: number;
+        };
+        /**
+         * DeviceReading
+         * @description How one device of a machine does now. What its driver does not tell is null.
+         */
+        DeviceReading: {
+            /**
+             * Device
+             * @description `cpu`, or as the slot's `device_key` says.
+             */
+            device: string;
+            /** Memory Gib */
+            memory_gib?: number | null;
+            /** Memory Used Gib */
+            memory_used_gib?: number | null;
+            /** Name */
+            name: string;
+            /** Power W */
+            power_w?: number | null;
+            /** Temperature C */
+            temperature_c?: number | null;
+            /** Utilisation Percent */
+            utilisation_percent?: number | null;
         };
         /**
          * DeviceTableBody
@@ -2844,6 +2874,8 @@ export interface components {
          * @description A sign of life. There is no field for a bill.
          */
         HeartbeatIn: {
+            /** Devices */
+            devices?: components["schemas"]["DeviceReading"][];
             /** Metrics */
             metrics?: {
                 [key: string]: number;
@@ -3119,7 +3151,8 @@ export interface components {
             status: "queued" | "running" | "succeeded" | "failed" | "cancelled";
             /**
              * Waiting Reason
-             * @description While it waits: no_capacity, slot_memory, price_below_market, model_loading, funds or provider_failing.
+             * @description While it waits: no_capacity, slot_memory, price_below_market, model_loading, funds, provider_failing, or which ONNX Runtime its
+             *     model needs, such as `needs ONNX Runtime ≥ 1.25`.
              */
             waiting_reason?: string | null;
             /**
@@ -3451,7 +3484,7 @@ export interface components {
         OfferOut: {
             /**
              * Accelerator
-             * @description cpu, cuda, directml, coreml or npu.
+             * @description cpu, cuda, rocm, directml, coreml, openvino or npu.
              */
             accelerator: string;
             /** Device */
@@ -4133,6 +4166,11 @@ export interface components {
             };
             /** Created At */
             created_at: string;
+            /**
+             * Devices
+             * @description How its devices did at the last heartbeat.
+             */
+            devices: components["schemas"]["DeviceReading"][];
             /** Id */
             id: string;
             /** Last Heartbeat At */
@@ -4448,7 +4486,7 @@ export interface components {
         RequirementsIn: {
             /**
              * Accelerator
-             * @description Some of cpu, cuda, directml, coreml, npu.
+             * @description Some of cpu, cuda, rocm, directml, coreml, openvino, npu.
              * @default []
              */
             accelerator: string[];
@@ -4627,6 +4665,18 @@ export interface components {
             benchmark_runs_per_s: number;
             /** Device */
             device: string;
+            /**
+             * Device Id
+             * @description How ONNX Runtime there is told which device; empty: its default one.
+             * @default
+             */
+            device_id: string;
+            /**
+             * Device Key
+             * @description The owner's word for the device, such as `cuda:1`.
+             * @default
+             */
+            device_key: string;
             /** Execution Provider */
             execution_provider: string;
             /** Memory Gib */
@@ -4649,6 +4699,11 @@ export interface components {
             benchmark_runs_per_s: number;
             /** Device */
             device: string;
+            /**
+             * Device Key
+             * @description Your word for the device, as in `provider-join --without`; empty: its agent is older than that.
+             */
+            device_key: string;
             /** Enabled */
             enabled: boolean;
             /** Execution Provider */
@@ -7174,7 +7229,7 @@ export interface operations {
     marketplace_list_offers: {
         parameters: {
             query?: {
-                accelerator?: ("cpu" | "cuda" | "directml" | "coreml" | "npu") | null;
+                accelerator?: ("cpu" | "cuda" | "rocm" | "directml" | "coreml" | "openvino" | "npu") | null;
                 region?: string | null;
                 /** @description Rows of a page. */
                 limit?: number;
