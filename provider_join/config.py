@@ -176,6 +176,15 @@ class Home:
                     raise Stop(
                         f"An agent is running from {self.path} already; another one needs its own --home.", EXIT_RUNNING
                     ) from None
+            else:
+                import msvcrt
+
+                try:
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                except OSError:
+                    raise Stop(
+                        f"An agent is running from {self.path} already; another one needs its own --home.", EXIT_RUNNING
+                    ) from None
             yield
 
     def credential(self) -> Credential | None:

@@ -35,6 +35,8 @@ TEMP_PREFIX = "fp-"  # short: socket paths may have 107 bytes
 STOP_TIMEOUT_S = 10.0
 KILL_TIMEOUT_S = 5.0
 POLL_S = 0.2
+CLUSTER_ONLY_WHEN_TOLD = {"win32", "darwin"}
+"""Where Ray joins no cluster unless a variable says so; it calls that untested, see docs/providers-platforms.md."""
 PORT_OPTIONS = {
     "node_manager": "node_manager_port", "object_manager": "object_manager_port",
     "runtime_env_agent": "runtime_env_agent_port", "dashboard_agent_grpc": "metrics_agent_port",
@@ -61,6 +63,8 @@ def clean_environment(home: Home, scratch: Path, session_env: dict[str, str]) ->
         "RAY_USAGE_STATS_ENABLED": "0", "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # slots are our own resources, Ray must not hide the GPU from them
     }  # fmt: skip
+    if sys.platform in CLUSTER_ONLY_WHEN_TOLD:
+        fixed["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"  # else Ray takes loopback for this machine's address
     trusted = trusted_file(home)
     return {**kept, **given, **fixed, **({"SSL_CERT_FILE": str(trusted)} if trusted.exists() else {})}
 

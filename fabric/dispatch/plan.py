@@ -134,13 +134,16 @@ def _demand(job: OpenJob, snapshot: Snapshot) -> _Demand:
     working = [slot.offered for slot in taking if not slot.is_failing]
     if taking and not working:
         demand.reason = PROVIDER_FAILING
+    refusing = 0
     for slot in working:
         rate = slot.rate_for(job)
-        if job.rate_nanos_per_hour_max is None or rate <= job.rate_nanos_per_hour_max:
+        if rate is None:
+            refusing += 1
+        elif job.rate_nanos_per_hour_max is None or rate <= job.rate_nanos_per_hour_max:
             offer = demand.offers[slot.id] = _offer(job, slot, rate, snapshot)
             demand.providers.add(slot.provider_id)
             demand.velocity += 1 / offer.item_us
-    if working and not demand.offers:
+    if len(working) > refusing and not demand.offers:
         demand.reason = PRICE_BELOW_MARKET
     return demand
 

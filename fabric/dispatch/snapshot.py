@@ -7,6 +7,7 @@ from uuid import UUID
 from fabric.core.ids import JobId, ModelVersionId
 from fabric.dispatch.fleet import SlotId, SlotSpec
 from fabric.jobs.job import OpenJob
+from fabric.providers.rates import ModelRates
 from fabric.providers.runtimes import ANY_NEWEST, Newest
 
 GIB = 1024**3
@@ -30,14 +31,17 @@ class OfferedSlot:
     status: str = "online"  # paused and draining slots finish what they have
     device_id: str = ""  # which of the machine's devices; empty: the default one
     newest: Newest = ANY_NEWEST  # model that its runtime takes
+    model_rates: ModelRates = field(default_factory=dict)
     older_rates: tuple[tuple[float, int], ...] = ()  # until when (epoch seconds) a job was priced to get which rate, oldest first
 
-    def rate_for(self, job: OpenJob) -> int:
-        """What a job pays for an hour: nothing to its own owner, and no more than the device table of its time makes of an offer
-        that follows the suggestion.
+    def rate_for(self, job: OpenJob) -> int | None:
+        """What a job pays for an hour: nothing to its own owner, what the owner asks for its model, and no more than the device table
+        of its time makes of an offer that follows the suggestion. None: the owner does not let this model run here.
         """
         if self.owner_id == job.owner_id:
             return 0
+        if job.model_id is not None and job.model_id in self.model_rates:
+            return self.model_rates[job.model_id]
         if job.priced_at_s is not None:
             for until_s, rate in self.older_rates:
                 if job.priced_at_s < until_s:

@@ -15,8 +15,8 @@ from fabric.marketplace.demand import Waiting
 from fabric.marketplace.offers import Offer
 
 MICROSECONDS_PER_S = 1_000_000
-Kind = tuple[UUID, Requirements, int | None, int, Format, frozenset[UUID]]
-"""Whose jobs, what they require, their limit, their model's memory and format, and whose machines they bar: those accept the same slots."""
+Kind = tuple[UUID, Requirements, int | None, int, Format, str | None, frozenset[UUID]]
+"""Whose jobs, what they require, their limit, their model, its memory and format, and whose machines they bar: those accept the same slots."""
 
 
 def waiting_work(jobs: Sequence[OpenJob]) -> list[Waiting]:
@@ -29,6 +29,7 @@ def waiting_work(jobs: Sequence[OpenJob]) -> list[Waiting]:
             job.rate_nanos_per_hour_max,
             job.memory_bytes,
             job.model_format,
+            job.model_id,
             job.barred_owner_ids,
         )
         if subtasks := job.waiting + job.delayed:
@@ -48,10 +49,11 @@ async def follow_demand(database: Database, billing: BillingSettings) -> int:
 
 
 def _acceptance(kind: Kind) -> Callable[[Offer], bool]:
-    owner_id, requirements, limit, memory_bytes, model_format, barred = kind
+    owner_id, requirements, limit, memory_bytes, model_format, model_id, barred = kind
     return lambda offer: (
         accepts_owner(owner_id, False, offer.owner_id, barred)
-        and (limit is None or offer.rate_nanos_per_hour <= limit)
+        and (asking := offer.asking(model_id)) is not None
+        and (limit is None or asking.rate_nanos_per_hour <= limit)
         and matches(requirements, offer)
         and has_memory(memory_bytes, offer)
         and has_runtime(model_format, offer)

@@ -126,6 +126,7 @@ class OpenJob:
     created_at: datetime
     memory_bytes: int = 0  # the peak of its model's profile
     model_format: Format = ANY_FORMAT
+    model_id: str | None = None
     barred_owner_ids: frozenset[UUID] = frozenset()  # who gave the promotional credit in its hold
     priced_at_s: float | None = None  # epoch seconds; the device table of then is what its slots follow. None: the present one
 

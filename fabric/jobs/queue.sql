@@ -13,7 +13,7 @@ SELECT id, owner_id, status, held_nanos, held_nanos - captured_nanos - reserved_
 -- open_jobs --
 -- What the planner sees: unfinished jobs, the most urgent first, each with the memory that admission saw its model take.
 -- Takes no lock and counts no subtask rows.
-SELECT j.id, j.owner_id, j.model_version_id, j.status, j.priority,
+SELECT j.id, j.owner_id, j.model_version_id, v.model_id, j.status, j.priority,
        j.subtasks_total - j.subtasks_done - j.subtasks_leased AS unleased, j.subtasks_leased AS leased, j.item_us,
        j.rate_nanos_per_hour_max, j.own_machines, j.requirements,
        CAST(j.items_total AS float) / j.subtasks_total AS items_per_subtask,

@@ -42,6 +42,7 @@ async def price_job(
     settings: Settings,
     memory_bytes: int = 0,
     model_format: Format = ANY_FORMAT,
+    model_id: str | None = None,
     tells_capacity: bool = False,
 ) -> Quote:
     """What so many items would cost this user now, from the slots that suit the job take its model, and have `memory_bytes` for it.
@@ -52,7 +53,7 @@ async def price_job(
     return await quotes.quote(
         reader, owner_id, items=items, item_us=item_us, own_machines=spec.own_machines,
         rate_nanos_per_hour_max=spec.rate_nanos_per_hour_max, accepts=lambda offer: matches(requirements, offer) and has_runtime(model_format, offer),
-        has_memory=has_memory, memory_bytes=memory_bytes, billing=settings.billing, tells_capacity=tells_capacity,
+        has_memory=has_memory, memory_bytes=memory_bytes, billing=settings.billing, tells_capacity=tells_capacity, model_id=model_id,
     )  # fmt: skip
 
 
@@ -111,6 +112,7 @@ async def submit_job(
     quote = await price_job(
         tx, owner_id, spec, items=resolved.items_total, item_us=resolved.item_us, settings=settings,
         memory_bytes=resolved.memory_bytes, model_format=Format.of(resolved.version.inspection),
+        model_id=str(resolved.version.model_id),
     )  # fmt: skip
     job_id, given = JobId.new(), None
     if spec.quote_id is not None:

@@ -1051,7 +1051,7 @@ export interface paths {
         };
         /**
          * List Offers
-         * @description Slots of machines that are online now, the cheapest first.
+         * @description Slots of machines that are online now, the cheapest first; with `model`, those that run it, at what they ask for it.
          */
         get: operations["marketplace_list_offers"];
         put?: never;
@@ -1576,7 +1576,7 @@ export interface paths {
         head?: never;
         /**
          * Change Provider
-         * @description Change name, state (paused or online) or prices; leased work keeps the price it was leased at.
+         * @description Change name, state (paused or online) or prices, also those for single models; leased work keeps the price it was leased at.
          */
         patch: operations["providers_change_provider"];
         trace?: never;
@@ -3432,6 +3432,32 @@ export interface components {
             visibility: "private" | "public";
         };
         /**
+         * ModelPriceIn
+         * @description What to ask for a single model.
+         */
+        ModelPriceIn: {
+            /**
+             * Model
+             * @description Its id, or a name that you could run it by.
+             */
+            model: string;
+            /**
+             * Price Usd Per Hour
+             * @description Decimal USD per hour, such as "0.02".
+             */
+            price_usd_per_hour: string;
+        };
+        /**
+         * ModelPriceOut
+         * @description What a slot asks for a single model.
+         */
+        ModelPriceOut: {
+            /** Model Id */
+            model_id: string;
+            /** @description null: it is not run here. */
+            price_per_hour: components["schemas"]["Money"] | null;
+        };
+        /**
          * Money
          * @description An exact amount.
          */
@@ -4114,6 +4140,11 @@ export interface components {
          * @description What to change of a machine; what is left out stays.
          */
         ProviderChangeIn: {
+            /**
+             * Models
+             * @description Of every slot.
+             */
+            models?: components["schemas"]["ModelPriceIn"][];
             /** Name */
             name?: string | null;
             /**
@@ -4646,6 +4677,8 @@ export interface components {
         SlotChangeIn: {
             /** Enabled */
             enabled?: boolean | null;
+            /** Models */
+            models?: components["schemas"]["ModelPriceIn"][];
             /**
              * Price Usd Per Hour
              * @description An own rate, or `auto`: it follows the suggestion.
@@ -4710,6 +4743,11 @@ export interface components {
             execution_provider: string;
             /** Memory Gib */
             memory_gib: number;
+            /**
+             * Models
+             * @description For which single models it asks something else.
+             */
+            models: components["schemas"]["ModelPriceOut"][];
             /**
              * Price
              * @description `auto`: it follows the suggestion; `own`: you set it.
@@ -7231,6 +7269,7 @@ export interface operations {
             query?: {
                 accelerator?: ("cpu" | "cuda" | "rocm" | "directml" | "coreml" | "openvino" | "npu") | null;
                 region?: string | null;
+                model?: string | null;
                 /** @description Rows of a page. */
                 limit?: number;
                 /** @description `next_cursor` of the page before. */

@@ -34,7 +34,7 @@ async def quote(request: Request, body: QuoteIn, principal: JobsCaller, services
         priced = await price_job(
             tx, principal.user_id, spec, items=items, item_us=version.profile["item_us"], settings=services.settings,
             memory_bytes=version.profile["memory_bytes"], tells_capacity=True,
-            model_format=Format.of(version.inspection),
+            model_format=Format.of(version.inspection), model_id=str(version.model_id),
         )  # fmt: skip
         quote_id = QuoteId.new()
         answer = QuoteOut.of(

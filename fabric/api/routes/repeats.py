@@ -38,6 +38,7 @@ async def dry_run(body: JobIn, principal: JobsCaller, services: ServicesDep) -> 
         quote = await price_job(
             reader, principal.user_id, spec, items=resolved.items_total, item_us=resolved.item_us, settings=services.settings,
             memory_bytes=resolved.memory_bytes, model_format=Format.of(resolved.version.inspection),
+            model_id=str(resolved.version.model_id),
         )  # fmt: skip
         balance = await wallet.balance(reader, principal.user_id)
     hold = hold_for(spec, quote)

@@ -1,14 +1,15 @@
 """Bodies of /api/v1/providers, including the capability report."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
 from fabric.api.schemas.common import Body, Moment, Money
 from fabric.core.money import usd_nanos
-from fabric.providers import enroll, presence, store
+from fabric.providers import enroll, presence, store, token_store
 from fabric.providers.capabilities import Capabilities, SlotReport
-from fabric.providers.rates import AUTO, Rate
+from fabric.providers.rates import AUTO, REFUSE, ModelRate, Rate
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Price = Annotated[str, Field(max_length=40, description='Decimal USD per hour, such as "0.02".')]
@@ -39,7 +40,7 @@ class JoinTokenOut(Body):
     created_at: Moment
 
     @classmethod
-    def of(cls, token: store.JoinToken) -> Self:
+    def of(cls, token: token_store.JoinToken) -> Self:
         """Show a token."""
         return cls(
             id=str(token.id), label=token.label, hint=token.hint, uses_max=token.uses_max, uses=token.uses,
@@ -206,7 +207,7 @@ class HeartbeatIn(Body):
         """The same as a value of the domain."""
         return presence.Report(
             self.ray_node_id, self.state, [slot.model_dump() for slot in self.slots], self.metrics,
-            [device.model_dump(exclude_none=True) for device in self.devices],
+            devices=[device.model_dump(exclude_none=True) for device in self.devices],
         )  # fmt: skip
 
 
@@ -232,6 +233,15 @@ class OrdersOut(Body):
         )
 
 
+class ModelPriceIn(Body):
+    """What to ask for a single model."""
+
+    model: Text
+    """Its id, or a name that you could run it by."""
+    price_usd_per_hour: Price
+    """An own rate for it, `refuse`: it is not run here, or `auto`: whatever is asked otherwise."""
+
+
 class SlotChangeIn(Body):
     """What to change of one slot."""
 
@@ -239,6 +249,7 @@ class SlotChangeIn(Body):
     price_usd_per_hour: Price | None = None
     """An own rate, or `auto`: it follows the suggestion."""
     enabled: bool | None = None
+    models: list[ModelPriceIn] = Field(default_factory=list, max_length=64)
 
 
 class ProviderChangeIn(Body):
@@ -249,15 +260,32 @@ class ProviderChangeIn(Body):
     price_usd_per_hour: Price | None = None
     """Of every slot; `auto`: it follows the suggestion."""
     slots: list[SlotChangeIn] = Field(default_factory=list, max_length=64)
+    models: list[ModelPriceIn] = Field(default_factory=list, max_length=64)
+    """Of every slot."""
 
-    def changes(self) -> presence.Changes:
-        """The same as a value of the domain.
+    @property
+    def model_names(self) -> set[str]:
+        """All models that are named."""
+        return {entry.model for entries in (self.models, *(slot.models for slot in self.slots)) for entry in entries}
+
+    def changes(self, model_ids: Mapping[str, str]) -> presence.Changes:
+        """The same as a value of the domain; `model_ids` has the id of each of `model_names`.
 
         Raises:
             Invalid: a price is no amount.
         """
         slots = tuple((slot.slot, _rate(slot.price_usd_per_hour), slot.enabled) for slot in self.slots)
-        return presence.Changes(self.name, self.state, _rate(self.price_usd_per_hour), slots)
+        entries = [(None, entry) for entry in self.models] + [(slot.slot, entry) for slot in self.slots for entry in slot.models]
+        models = tuple((slot, model_ids[entry.model], _model_rate(entry.price_usd_per_hour)) for slot, entry in entries)
+        return presence.Changes(self.name, self.state, _rate(self.price_usd_per_hour), slots, models)
+
+
+class ModelPriceOut(Body):
+    """What a slot asks for a single model."""
+
+    model_id: str
+    price_per_hour: Money | None
+    """null: it is not run here."""
 
 
 class SlotOut(Body):
@@ -276,6 +304,8 @@ class SlotOut(Body):
     price: Literal["auto", "own"]
     """`auto`: it follows the suggestion; `own`: you set it."""
     enabled: bool
+    models: list[ModelPriceOut]
+    """For which single models it asks something else."""
 
 
 class ProviderOut(Body):
@@ -304,6 +334,10 @@ class ProviderOut(Body):
                 threads=s.threads, memory_gib=s.memory_gib, benchmark_runs_per_s=s.benchmark_runs_per_s,
                 price_per_hour=Money.of(s.rate_nanos_per_hour), enabled=s.enabled,
                 price="auto" if s.is_auto else "own",
+                models=[
+                    ModelPriceOut(model_id=model_id, price_per_hour=None if rate is None else Money.of(rate))
+                    for model_id, rate in sorted(s.model_rates.items())
+                ],
             )
             for s in machine.slots
         ]  # fmt: skip
@@ -316,6 +350,10 @@ class ProviderOut(Body):
                 "last_heartbeat_at": machine.last_heartbeat_at, "created_at": machine.created_at,
             }
         )  # fmt: skip
+
+
+def _model_rate(price: str) -> ModelRate:
+    return REFUSE if price == REFUSE else AUTO if price == AUTO else usd_nanos(price)
 
 
 def _rate(price: str | None) -> Rate | None:

@@ -67,5 +67,7 @@ slots = Table(
     Column("device_id", Text, nullable=False, server_default=text("''"),
            comment="how its runtime is told which device; empty: the default one"),
     Column("device_key", Text, nullable=False, server_default=text("''"), comment="the owner's word for the device, such as cuda:1"),
+    Column("model_rates", JSONB, nullable=False, server_default=text("'{}'"),
+           comment="what is asked for single models: nano-USD an hour by model id; null: it is not run here"),
     CheckConstraint("rate_nanos_per_hour >= 0", name="rate"),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fabric import wiring
 from fabric.api.app import create_app
 from fabric.api.routes import auth, health, providers
+from fabric.core.ids import ModelId
 from tests.fixtures.api import Person, client_of, register, started
 from tests.fixtures.machines import NODE
 
@@ -85,6 +86,34 @@ async def test_devices_say_how_they_do_and_a_reading_that_cannot_be_is_refused(h
     for wrong in ({**cpu, "utilisation_percent": 101}, {**cpu, "device": "x y"}, {**cpu, "power_w": -1}):
         assert (await beat(http, machine, devices=[wrong])).status_code == 422
     assert (await beat(http, machine, devices=[cpu] * 65)).status_code == 422
+
+
+async def test_prices_for_single_models_are_the_owners_and_only_for_models_that_there_are(http, owner, stranger):
+    machine = await enrolled(http, owner)
+    path = f"{PATH}/{machine['provider_id']}"
+    heavy, other = str(ModelId.new()), str(ModelId.new())
+    body = {
+        "models": [{"model": heavy, "price_usd_per_hour": "0.9"}],
+        "slots": [{"slot": 0, "models": [{"model": other, "price_usd_per_hour": "refuse"}]}],
+    }
+    changed = (await http.patch(path, json=body, headers=owner.headers)).json()
+    shown = {entry["model_id"]: entry["price_per_hour"] for entry in changed["slots"][0]["models"]}
+    assert shown == {heavy: {"usd_nanos": 900_000_000, "usd": "0.900000000"}, other: None}
+    assert changed["slots"][0]["price_per_hour"]["usd"] == "0.020000000"
+    back = {"models": [{"model": heavy, "price_usd_per_hour": "auto"}]}
+    assert [e["model_id"] for e in (await http.patch(path, json=back, headers=owner.headers)).json()["slots"][0]["models"]] == [
+        other
+    ]
+    for code, wrong in (
+        (404, {"model": "no-such-model"}),
+        (422, {"model": heavy, "price_usd_per_hour": "-1"}),
+        (404, {"model": "mdl_x"}),
+    ):
+        refused = await http.patch(path, json={"models": [{"price_usd_per_hour": "1", **wrong}]}, headers=owner.headers)
+        assert refused.status_code == code, refused.text
+    strange = {"slots": [{"slot": 7, "models": [{"model": heavy, "price_usd_per_hour": "1"}]}]}
+    assert (await http.patch(path, json=strange, headers=owner.headers)).status_code == 404
+    assert (await http.patch(path, json=body, headers=stranger.headers)).status_code == 404
 
 
 async def beat(http, machine, headers=None, **report) -> httpx.Response:

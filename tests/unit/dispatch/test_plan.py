@@ -114,6 +114,20 @@ def test_a_model_goes_only_to_machines_whose_runtime_takes_it_and_the_job_says_w
     assert set(slots_of(plan_for([a_job(model_format=Format(17, 8))], old))) == {old.id}
 
 
+def test_a_model_is_paid_what_its_owner_asks_for_it_and_not_run_where_it_is_refused():
+    dear, refusing, plain = a_slot(1, model_rates={"mdl_1": 5 * RATE}), a_slot(2, model_rates={"mdl_1": None}), a_slot(3)
+    planned = plan_for([a_job(model_id="mdl_1")], dear, refusing, plain)
+    assert {a.slot: a.rate_nanos_per_hour for a in planned.assignments} == {dear.id: 5 * RATE, plain.id: RATE}
+    assert set(slots_of(plan_for([a_job(model_id="mdl_2")], refusing))) == {refusing.id}
+    reasons = [plan_for([a_job(model_id="mdl_1", rate_nanos_per_hour_max=RATE)], slot).reasons for slot in (dear, refusing)]
+    assert [set(told.values()) for told in reasons] == [{"price_below_market"}, {"no_capacity"}]
+
+
+def test_ones_own_machine_runs_ones_own_model_for_nothing_whatever_it_asks_of_others():
+    mine = a_slot(1, owner_id=UserId(int=1), model_rates={"mdl_1": None})
+    assert {a.rate_nanos_per_hour for a in plan_for([a_job(model_id="mdl_1", own_machines=True)], mine).assignments} == {0}
+
+
 def test_a_retry_avoids_the_provider_that_failed_when_there_is_another_one():
     failed, other = a_slot(1), a_slot(2)
     job = a_job(waiting=1, avoiding={ProviderId(int=1): 1})

@@ -10,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from fabric.local import doctor
 from fabric.providers.distribution import EXTRAS, LOCKS, constraints, resolved_elsewhere
 from provider_join.install import FLAVOURS, flavour_for
 
@@ -83,6 +84,15 @@ def test_neither_client_nor_server_pulls_in_a_runtime_by_itself():
                 seen.add(requirement.name)
     assert "ray" in seen
     assert not {name for name in seen if canonicalize_name(name).startswith("onnxruntime")}
+
+
+def test_the_servers_doctor_wants_exactly_one_flavour():
+    (here,) = [record for record in doctor.installation() if record.id == "onnxruntime"]
+    assert (here.status, here.found) == ("ok", f"onnxruntime {distribution('onnxruntime').version}")
+    for found in ([], ["onnxruntime 1.31.1", "onnxruntime-gpu 1.31.1"]):
+        record = doctor.runtime(found)
+        assert record.status == "fail"
+        assert "pip uninstall -y onnxruntime onnxruntime-gpu onnxruntime-directml" in record.remedy
 
 
 def test_a_new_machine_is_served_the_versions_of_every_system_and_of_this_one_where_they_differ():
