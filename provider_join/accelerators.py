@@ -73,6 +73,16 @@ class Device:
     memory_gib: float | None  # None: it shares the machine's
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the owner says about slots."""
+
+    slots: int | None = None  # CPU slots
+    threads: int | None = None  # of each CPU slot
+    without: tuple[str, ...] = ()  # kinds of devices, or single ones: "cpu", "cuda:1"
+    prefer: tuple[str, ...] = ()  # execution providers to take first where several drive one device
+
+
 def devices_here(
     installed: Sequence[str], gpus: Sequence[Gpu], listed: Sequence[RuntimeDevice], prefer: Sequence[str] = ()
 ) -> list[Device]:

@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from provider_join.accelerators import KINDS, WORDS
-from provider_join.hardware import Wishes
+from provider_join.accelerators import KINDS, WORDS, Wishes
 from provider_join.install import default_home
 
 

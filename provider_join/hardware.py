@@ -19,6 +19,7 @@ from provider_join.accelerators import (
     NVIDIA,
     Gpu,
     RuntimeDevice,
+    Wishes,
     devices_here,
     is_left_out,
     visible_gpus,
@@ -87,16 +88,6 @@ def detect_isolation() -> tuple[str, str]:
         return "process", f"it could not be tried ({type(error).__name__})"
     found, _, why = answer.strip().partition(" ")
     return found or "process", why
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the owner says about slots."""
-
-    slots: int | None = None  # CPU slots
-    threads: int | None = None  # of each CPU slot
-    without: tuple[str, ...] = ()  # kinds of devices, or single ones: "cpu", "cuda:1"
-    prefer: tuple[str, ...] = ()  # execution providers to take first where several drive one device
 
 
 def plan_slots(

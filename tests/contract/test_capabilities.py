@@ -6,8 +6,9 @@ from fabric.providers.capabilities import DEVICE_ID, EXECUTION_PROVIDERS, check_
 from fabric.providers.enroll import check_versions, provider_ports
 from fabric.sandbox import devices, launch
 from provider_join import accelerators
+from provider_join.accelerators import Wishes
 from provider_join.config import read_options
-from provider_join.hardware import Hardware, Wishes, plan_slots
+from provider_join.hardware import Hardware, plan_slots
 from provider_join.join import describe_machine
 from provider_join.metrics import Meter
 from provider_join.ray_node import PORT_OPTIONS

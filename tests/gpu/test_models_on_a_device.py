@@ -19,8 +19,8 @@ from fabric.demo import squeezenet
 from fabric.sandbox.devices import CPU, USES, Device, providers_of
 from fabric.sandbox.tensors import BoundCrossing, Crossing
 from provider_join import benchmark, runtime_probe
-from provider_join.accelerators import RuntimeDevice
-from provider_join.hardware import Slot, Wishes, detect_hardware, plan_slots, problem_of
+from provider_join.accelerators import RuntimeDevice, Wishes
+from provider_join.hardware import Slot, detect_hardware, plan_slots, problem_of
 from provider_join.nvidia import Nvml
 from tests.fixtures import onnx_models
 from tests.fixtures.orders import Orders, a_subtask

@@ -3533,6 +3533,11 @@ export interface components {
             /** Memory Gib */
             memory_gib: number;
             /**
+             * Opset Max
+             * @description The highest opset that its ONNX Runtime takes; null: nobody knows, so it is tried.
+             */
+            opset_max: number | null;
+            /**
              * Own
              * @description Whether the machine is yours; then your jobs run on it only if they say so.
              */

@@ -79,11 +79,14 @@ async def test_a_rate_that_follows_demand_cannot_outgrow_the_quote_while_it_hold
 
 
 async def test_what_an_owner_asks_for_a_single_model_is_what_is_quoted_offered_and_bound(desk: Desk):
+    before = await quoted(desk)
     async with desk.bench.database.transaction() as tx:
-        (model_id,) = (await tx.execute(text("SELECT id FROM models WHERE name = 'm'"))).scalars()
+        query = text("SELECT v.model_id FROM quotes AS q JOIN model_versions AS v ON v.id = q.model_version_id WHERE q.id = :id")
+        model_id = (await tx.execute(query, {"id": QuoteId.parse(before["id"])})).scalar_one()
         rates = json.dumps({str(ModelId.of(model_id)): 4 * RATE})
         await tx.execute(text("UPDATE slots SET model_rates = CAST(:rates AS jsonb)"), {"rates": rates})
     quote = await quoted(desk)
+    assert before["rate_bound"]["usd_nanos"] == RATE
     assert quote["rate_min"]["usd_nanos"] == quote["rate_bound"]["usd_nanos"] == 4 * RATE
     offers = "/api/v1/marketplace/offers"
     prices = [

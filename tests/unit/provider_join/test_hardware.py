@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from provider_join.accelerators import AMD, NVIDIA, Gpu, RuntimeDevice
+from provider_join.accelerators import AMD, NVIDIA, Gpu, RuntimeDevice, Wishes
 from provider_join.config import Stop, read_options
-from provider_join.hardware import Hardware, Wishes, detect_hardware, plan_slots, problem_of
+from provider_join.hardware import Hardware, detect_hardware, plan_slots, problem_of
 
 CPU_ONLY = ["AzureExecutionProvider", "CPUExecutionProvider"]
 WITH_CUDA = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
