@@ -1,7 +1,7 @@
 """How the devices of this machine do now: load, memory, temperature and power, as each heartbeat tells them."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -18,14 +18,15 @@ CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")
 class Meter:
     """Reads what the devices tell. Opens the makers' libraries once; reading takes some milliseconds."""
 
-    def __init__(self, cpu: str) -> None:
-        """`cpu` is the processor's name."""
-        self._cpu = cpu
+    def __init__(self, cpu: str, lent: Collection[str]) -> None:
+        """`cpu` is the processor's name; `lent` are the accelerators to read, by the owner's words for them."""
+        self._cpu, self._lent = cpu, frozenset(lent)
         self._nvml, self._kfd = Nvml(), Kfd()
 
     def read(self) -> list[dict[str, Any]]:
-        """One entry for the processor and one for each accelerator whose driver tells anything; what is not known is left out."""
-        return [self._processor(), *self._nvml.readings(), *self._kfd.readings()][:DEVICES_MAX]
+        """One entry for the processor and one for each lent accelerator whose driver tells anything; what is not known is left out."""
+        accelerators = [*self._nvml.readings(), *self._kfd.readings()]
+        return [self._processor(), *(reading for reading in accelerators if reading["device"] in self._lent)][:DEVICES_MAX]
 
     def _processor(self) -> dict[str, Any]:
         memory = psutil.virtual_memory()

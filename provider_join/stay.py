@@ -58,7 +58,8 @@ class Stay:
         self._upgrade = Upgrade(options, home, self._inbox, installed())
         self.successor: Path | None = None
         """The environment in which the agent goes on, when `run` ended with EXIT_UPGRADE."""
-        self._meter = Meter(me.application["capabilities"]["cpu"])
+        machine = me.application["capabilities"]
+        self._meter = Meter(machine["cpu"], [slot["device_key"] for slot in machine["slots"]])
         self._node: RayNode | None = None
         self._node_since = 0.0
         self._failures = 0

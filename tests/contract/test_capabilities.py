@@ -53,7 +53,9 @@ def test_a_slot_is_measured_on_the_device_on_which_models_will_run():
 
 def test_what_the_agent_reads_of_its_devices_is_what_a_heartbeat_takes():
     reading = {"device": "cuda:0:1", "name": "A100 MIG", "memory_gib": 19.6, "memory_used_gib": 1.0, "temperature_c": 50.0}
-    beat = HeartbeatIn.model_validate({"ray_node_id": None, "state": "running", "devices": [*Meter("AMD EPYC").read(), reading]})
+    beat = HeartbeatIn.model_validate(
+        {"ray_node_id": None, "state": "running", "devices": [*Meter("AMD EPYC", ["cuda:0:1"]).read(), reading]}
+    )
     assert beat.report().devices[-1] == reading
 
 
