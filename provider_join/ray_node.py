@@ -54,8 +54,8 @@ Message = tuple[str, "RayNode | None", Any]
 """What comes into the agent's inbox: (ready, note, failed, ended or signal; the node; a detail)."""
 
 
-def clean_environment(home: Home, scratch: Path, session_env: dict[str, str]) -> dict[str, str]:
-    """The whole environment of everything that runs strangers' models here; of the session only RAY_… names count."""
+def clean_environment(home: Home, scratch: Path, session_env: dict[str, str], system: str = sys.platform) -> dict[str, str]:
+    """The whole environment of everything that runs strangers' models on a `system`; of the session only RAY_… names count."""
     kept = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("LC_")}
     given = {name: value for name, value in session_env.items() if name.startswith("RAY_")}
     fixed = {
@@ -63,8 +63,10 @@ def clean_environment(home: Home, scratch: Path, session_env: dict[str, str]) ->
         "RAY_USAGE_STATS_ENABLED": "0", "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # slots are our own resources, Ray must not hide the GPU from them
     }  # fmt: skip
-    if sys.platform in CLUSTER_ONLY_WHEN_TOLD:
+    if system in CLUSTER_ONLY_WHEN_TOLD:
         fixed["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"  # else Ray takes loopback for this machine's address
+    if system == "win32":
+        fixed |= dict.fromkeys(("USERPROFILE", "APPDATA", "LOCALAPPDATA"), str(home.ray_home))  # what HOME is elsewhere
     trusted = trusted_file(home)
     return {**kept, **given, **fixed, **({"SSL_CERT_FILE": str(trusted)} if trusted.exists() else {})}
 

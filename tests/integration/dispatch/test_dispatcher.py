@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from fabric.actors.provider_actor import ProviderActor
 from fabric.core.ids import ModelId
@@ -134,6 +134,26 @@ async def test_a_model_with_a_rate_of_its_own_is_billed_at_it_and_one_that_is_re
     await asks(3 * RATE)
     assert (await dispatch_bench.ended(job_id)).status == "succeeded"
     assert {row["rate_nanos_per_hour"] for row in await dispatch_bench.bench.rows(attempts, job_id)} == {3 * RATE}
+
+
+async def test_a_model_waits_for_a_machine_whose_runtime_takes_it(dispatch_bench: DispatchBench):
+    async def says(statement: str, **values: Any) -> None:
+        async with dispatch_bench.bench.database.transaction() as tx:
+            await tx.execute(text(statement), values)
+        await dispatch_bench.wake("slots")
+
+    facts = "UPDATE providers SET capabilities = jsonb_build_object('onnxruntime_version', CAST(:version AS text)) WHERE id = :id"
+    newer = (
+        "UPDATE model_versions SET inspection = inspection || jsonb_build_object('opset', 26, 'ir_version', 10) WHERE id = :id"
+    )
+    await says(newer, id=dispatch_bench.bench.version)
+    machine = await dispatch_bench.machine()
+    await says(facts, id=machine, version="1.24.4")
+    dispatch_bench.dispatch()
+    job_id = await dispatch_bench.job(rows_of(5))
+    await dispatch_bench.until(job_id, lambda job: job.waiting_reason == "needs ONNX Runtime ≥ 1.25")
+    await says(facts, id=machine, version="1.31.1")
+    assert (await dispatch_bench.ended(job_id)).status == "succeeded"
 
 
 async def test_a_machine_that_dies_mid_subtask_is_not_paid_and_another_finishes(dispatch_bench: DispatchBench):
