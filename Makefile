@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-include console/build.mk
+include console/build.mk provider_join/build.mk
 .PHONY: help setup up demo test check lint bench slow attack mutants soak-ledger lock docs format clean
 
 help:            ## Print this help
@@ -51,9 +51,10 @@ format: $(STAMP) ## Format and mend what ruff can mend
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 docs: $(STAMP)   ## Regenerate the synchronous client, docs/map.md, settings.md, openapi.json and .env.example
 	$(BIN)/python -m docs.generate
-lock:            ## Resolve afresh and write constraints.txt
+lock:            ## Resolve afresh and write constraints.txt, then provider_join/locks for owners' machines
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet -e '.[dev]'
 	(head -1 constraints.txt; .venv-lock/bin/pip freeze --exclude-editable) > constraints.new && mv constraints.new constraints.txt
+	.venv-lock/bin/pip install --quiet uv && $(MAKE) locks UV=.venv-lock/bin/uv
 	rm -rf .venv-lock
 clean:           ## Remove the environment and caches
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build *.egg-info console/node_modules fabric/api/console_files

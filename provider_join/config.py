@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from provider_join.accelerators import KINDS, WORDS, Wishes
 from provider_join.install import default_home
 
 
@@ -30,6 +32,8 @@ YES = {"1", "true", "yes", "on"}
 CA_FILE_HELP = "certificates (PEM) to accept beside the usual authorities (or FABRIC_CA_FILE)"
 FINGERPRINT_HELP = "sha256:… of the fabric's certificate; no other is accepted (or FABRIC_FINGERPRINT)"
 PLAINTEXT_HELP = "use http:// beyond this machine: the network is encrypted already (or FABRIC_ALLOW_PLAINTEXT=1)"
+DEVICE_WORD = re.compile(rf"({'|'.join(KINDS)})(:\d{{1,2}}(:\d{{1,2}})?)?")
+PREFER_WORD = re.compile("|".join(WORDS))
 EXIT_REFUSED = 3  # the fabric does not know this machine (any more)
 EXIT_VERSIONS = 4  # other versions are wanted
 EXIT_UPGRADE = 6  # never leaves the process: the newer agent takes its place
@@ -52,6 +56,13 @@ class Options:
     ca_file: Path | None = None
     fingerprint: str | None = None
     allow_plaintext: bool = False
+    without: tuple[str, ...] = ()  # devices that are not lent
+    prefer: tuple[str, ...] = ()  # execution providers to take first
+
+    @property
+    def wishes(self) -> Wishes:
+        """What they say about slots."""
+        return Wishes(self.slots, self.threads, self.without, self.prefer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,10 @@ def read_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--name", default=socket.gethostname(), help="how you recognise this machine (default: its host name)")
     parser.add_argument("--slots", type=int, help="CPU slots: models that run at once (default: by cores and memory)")
     parser.add_argument("--threads", type=int, help="threads of each CPU slot (default: cores / slots)")
+    parser.add_argument(
+        "--without", default="", help="devices not to lend, such as cpu,cuda:1 (provider-join --check names them)"
+    )
+    parser.add_argument("--prefer", default="", help=f"execution providers to take first, of {', '.join(WORDS)}")
     parser.add_argument("--price", help="USD per hour for each slot (default: suggested by the fabric)")
     parser.add_argument("--region", default="unknown", help="where this machine stands, such as eu")
     parser.add_argument("--home", type=Path, default=None, help=f"where the agent keeps its files (default: {default_home()})")
@@ -95,6 +110,7 @@ def read_options(arguments: list[str] | None = None) -> Options:
         given.slots, given.threads, _price(given.price), given.region, given.check,
         ca_file=given.ca_file, fingerprint=given.fingerprint,
         allow_plaintext=given.allow_plaintext or os.environ.get("FABRIC_ALLOW_PLAINTEXT", "").lower() in YES,
+        without=_words("--without", given.without, DEVICE_WORD), prefer=_words("--prefer", given.prefer, PREFER_WORD),
     )  # fmt: skip
 
 
@@ -107,6 +123,14 @@ def _token(given: str | None, file: Path | None) -> str | None:
         except OSError as error:
             raise Stop(f"The token file cannot be read: {error}", 2) from None
     return os.environ.get("FABRIC_JOIN_TOKEN") or None
+
+
+def _words(option: str, text: str, allowed: re.Pattern[str]) -> tuple[str, ...]:
+    words = tuple(word.strip().lower() for word in text.split(",") if word.strip())
+    for word in words:
+        if not allowed.fullmatch(word):
+            raise Stop(f"{option}: {word!r} is none of those that there are; see provider-join --help.", 2)
+    return words
 
 
 def _price(text: str | None) -> str | None:
@@ -147,6 +171,15 @@ class Home:
 
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise Stop(
+                        f"An agent is running from {self.path} already; another one needs its own --home.", EXIT_RUNNING
+                    ) from None
+            else:
+                import msvcrt
+
+                try:
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
                 except OSError:
                     raise Stop(
                         f"An agent is running from {self.path} already; another one needs its own --home.", EXIT_RUNNING

@@ -59,8 +59,8 @@ def _slots(options: Options) -> list[Finding]:
     except Stop:
         return []
     machine = hardware.detect_hardware()
-    slots = hardware.plan_slots(machine, runtime.execution_providers, options.slots, options.threads)
-    kinds = ", ".join(f"{slot.accelerator} ({slot.device}, {slot.threads} threads)" for slot in slots)
+    slots = hardware.plan_slots(machine, runtime.execution_providers, runtime.devices, options.wishes)
+    kinds = ", ".join(f"{slot.key} ({slot.device}, {slot.threads} threads)" for slot in slots)
     return [(bool(slots), f"{len(slots)} slots to lend: {kinds}" if slots else "no slot to lend; give --slots")]
 
 

@@ -5,21 +5,33 @@ Limits of containers count: a machine with 64 cores whose container may use 2 le
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
+
+from provider_join.accelerators import (
+    CPU,
+    EXECUTION_PROVIDERS,
+    NVIDIA,
+    Gpu,
+    RuntimeDevice,
+    Wishes,
+    devices_here,
+    is_left_out,
+    visible_gpus,
+)
+from provider_join.amd import Kfd
+from provider_join.nvidia import Nvml
 
 GIB = 1024**3
 CPU_SLOTS_MAX = 16
 MEMORY_GIB_OF_SLOT = 2.0
 MEMORY_SHARE = 0.8  # the rest stays the owner's
 ISOLATION_TIMEOUT_S = 60.0
-
-NPU_PROVIDERS = ("QNNExecutionProvider", "VitisAIExecutionProvider", "CANNExecutionProvider")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,8 @@ class Hardware:
     cpu: str
     cpu_cores: int  # that this process may use
     memory_gib: float
-    cuda_devices: tuple[tuple[str, float], ...]  # (name, GiB)
+    gpus: tuple[Gpu, ...] = ()  # as the makers' drivers list them
+    nvidia_problem: str = ""  # why NVIDIA's driver cannot be asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,8 @@ class Slot:
     execution_provider: str
     threads: int
     memory_gib: float
+    device_id: str = ""  # how ONNX Runtime is told which device; empty: its default one
+    key: str = "cpu"  # the owner's word for the device
 
     @property
     def resource(self) -> str:
@@ -51,7 +66,17 @@ class Slot:
 
 def detect_hardware() -> Hardware:
     """Look at this machine; never fails, what cannot be found out is left out."""
-    return Hardware(_cpu_name(), _cpu_cores(), _memory_gib(), _cuda_devices())
+    nvml = Nvml()
+    gpus = visible_gpus((*nvml.gpus, *Kfd().gpus), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return Hardware(_cpu_name(), _cpu_cores(), _memory_gib(), gpus, nvml.problem)
+
+
+def problem_of(hardware: Hardware, execution_providers: Sequence[str]) -> str:
+    """Pure: why accelerators that the installed ONNX Runtime is made for are not lent; empty when nothing is amiss."""
+    for_nvidia = [p.word for p in EXECUTION_PROVIDERS if p.listed_by == NVIDIA and p.name in execution_providers]
+    if not for_nvidia or any(gpu.maker == NVIDIA for gpu in hardware.gpus):
+        return ""
+    return f"ONNX Runtime is installed for {for_nvidia[0]}, but no device is lent by it: {hardware.nvidia_problem or 'there is none'}"
 
 
 def detect_isolation() -> tuple[str, str]:
@@ -65,24 +90,31 @@ def detect_isolation() -> tuple[str, str]:
     return found or "process", why
 
 
-def plan_slots(hardware: Hardware, execution_providers: list[str], slots: int | None, threads: int | None) -> list[Slot]:
+def plan_slots(
+    hardware: Hardware, execution_providers: Sequence[str], listed: Sequence[RuntimeDevice], wishes: Wishes
+) -> list[Slot]:
     """Pure: the slots this machine offers.
 
-    An accelerator is one slot (its first device). CPU slots are offered when the owner asks for them, or when there is no
-    accelerator; by default as many as cores and memory allow, one thread each, because more slots beat more threads for piles of
-    small items.
+    Every accelerator is one slot. CPU slots are offered when the owner asks for them, or when no accelerator is lent; by default
+    as many as cores and memory allow, one thread each, because more slots beat more threads for piles of small items.
     """
-    kinds = _accelerators(hardware, execution_providers)
-    wants_cpu = slots if slots is not None else (0 if kinds else _default_cpu_slots(hardware, threads))
-    found = [
-        Slot(number, kind, device, provider, threads or 1, round(memory, 2))
-        for number, (kind, device, provider, memory) in enumerate(kinds)
-    ]
-    each = max(1, hardware.cpu_cores // max(1, wants_cpu)) if threads is None else threads
+    found: list[Slot] = []
+    devices = [
+        device for device in devices_here(execution_providers, hardware.gpus, listed, wishes.prefer)
+        if not is_left_out(device.key, device.accelerator, wishes.without)
+    ]  # fmt: skip
+    sharing = sum(device.memory_gib is None for device in devices)
+    shared = max(0.1, hardware.memory_gib * MEMORY_SHARE / max(1, sharing))
+    for device in devices:
+        memory = round(device.memory_gib or shared, 2)
+        slot = Slot(len(found), device.accelerator, device.name, device.execution_provider, wishes.threads or 1, memory)
+        found.append(replace(slot, device_id=device.device_id, key=device.key))
+    wants_cpu = wishes.slots if wishes.slots is not None else (0 if devices else _default_cpu_slots(hardware, wishes.threads))
+    if CPU not in execution_providers or is_left_out("cpu", "cpu", wishes.without):
+        return found
+    each = max(1, hardware.cpu_cores // max(1, wants_cpu)) if wishes.threads is None else wishes.threads
     memory = max(0.1, round(hardware.memory_gib * MEMORY_SHARE / max(1, wants_cpu), 2))
-    if "CPUExecutionProvider" in execution_providers:
-        for _ in range(wants_cpu):
-            found.append(Slot(len(found), "cpu", hardware.cpu, "CPUExecutionProvider", each, memory))
+    found += [Slot(len(found) + n, "cpu", hardware.cpu, CPU, each, memory) for n in range(wants_cpu)]
     return found
 
 
@@ -90,22 +122,6 @@ def _default_cpu_slots(hardware: Hardware, threads: int | None) -> int:
     by_cores = hardware.cpu_cores // (threads or 1)
     by_memory = int(hardware.memory_gib * MEMORY_SHARE / MEMORY_GIB_OF_SLOT)
     return max(1, min(by_cores, by_memory, CPU_SLOTS_MAX))
-
-
-def _accelerators(hardware: Hardware, execution_providers: list[str]) -> list[tuple[str, str, str, float]]:
-    kinds = []
-    if "CUDAExecutionProvider" in execution_providers and hardware.cuda_devices:
-        name, memory = hardware.cuda_devices[0]
-        kinds.append(("cuda", name, "CUDAExecutionProvider", memory))
-    shared = max(0.1, hardware.memory_gib * MEMORY_SHARE)
-    if "DmlExecutionProvider" in execution_providers:
-        kinds.append(("directml", "DirectML device", "DmlExecutionProvider", shared))
-    if "CoreMLExecutionProvider" in execution_providers:
-        kinds.append(("coreml", hardware.cpu, "CoreMLExecutionProvider", shared))
-    for provider in NPU_PROVIDERS:
-        if provider in execution_providers:
-            kinds.append(("npu", provider.removesuffix("ExecutionProvider") + " NPU", provider, shared))
-    return kinds
 
 
 def _cpu_name() -> str:
@@ -147,15 +163,3 @@ def _memory_gib() -> float:
         except (OSError, ValueError):
             continue
     return round(total / GIB, 2)
-
-
-def _cuda_devices() -> tuple[tuple[str, float], ...]:
-    if shutil.which("nvidia-smi") is None:
-        return ()
-    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=15, check=True).stdout
-        rows = [line.rpartition(",") for line in answer.splitlines() if line.strip()]
-        return tuple((name.strip(), round(float(mib) / 1024, 2)) for name, _, mib in rows)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return ()

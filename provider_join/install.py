@@ -15,6 +15,7 @@ import http.client
 import ipaddress
 import json
 import os
+import platform
 import shutil
 import ssl
 import subprocess
@@ -32,6 +33,7 @@ BYTES_MAX = 64 * 1024 * 1024
 MARKER = "installed.json"
 """In each environment that is complete: what was installed. The agent that finds it beside itself may upgrade itself."""
 IS_WINDOWS = sys.platform == "win32"
+WSL_DRIVER = Path("/usr/lib/wsl/lib/nvidia-smi")
 
 
 class Stop(Exception):
@@ -81,10 +83,20 @@ def default_home() -> Path:
 
 
 def best_flavour() -> str:
-    """The ONNX Runtime for what this machine has: CUDA with an NVIDIA driver, DirectML on other Windows machines, else the CPU's."""
-    if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
+    """The ONNX Runtime for what this machine has. In WSL2 Windows lends its NVIDIA driver, with the same program beside it."""
+    has_nvidia = bool(shutil.which("nvidia-smi")) or Path("/proc/driver/nvidia/version").exists() or WSL_DRIVER.exists()
+    return flavour_for(sys.platform, platform.machine(), has_nvidia)
+
+
+def flavour_for(system: str, machine: str, has_nvidia: bool) -> str:
+    """Pure: CUDA with an NVIDIA driver, DirectML on other Windows machines, else the processor's, which on macOS drives CoreML too.
+
+    CUDA's and DirectML's come for x86-64 only. All own one module name, so a machine gets exactly one.
+    """
+    is_x86 = machine.lower() in {"x86_64", "amd64"}
+    if is_x86 and has_nvidia and system in {"linux", "win32"}:
         return "provider-cuda"
-    return "provider-directml" if IS_WINDOWS else "provider"
+    return "provider-directml" if is_x86 and system == "win32" else "provider"
 
 
 def install(fabric: Fabric, home: Path, flavour: str) -> Path:

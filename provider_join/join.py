@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,21 +92,27 @@ def describe_machine(options: Options) -> dict[str, Any]:
     """
     runtime = benchmark.detect_runtime()
     machine = hardware.detect_hardware()
-    slots = hardware.plan_slots(machine, runtime.execution_providers, options.slots, options.threads)
-    if not slots:
-        raise Stop("Nothing to lend: no accelerator that ONNX Runtime could use, and no CPU slot was asked for.")
+    if problem := hardware.problem_of(machine, runtime.execution_providers):
+        say(problem)
     isolation, why_not = hardware.detect_isolation()
     if why_not:
         say(f"models will run in a plain child process, and your offers say so: {why_not}")
     say(f"{machine.cpu}, {machine.cpu_cores} cores, {machine.memory_gib:.0f} GiB; ONNX Runtime {runtime.version}; measuring …")
-    speeds = benchmark.measure_slots(slots)
+
+    def planned(broken: tuple[str, ...]) -> list[hardware.Slot]:
+        wishes = replace(options.wishes, without=(*options.wishes.without, *broken))
+        return hardware.plan_slots(machine, runtime.execution_providers, runtime.devices, wishes)
+
+    slots, speeds = benchmark.measure_what_runs(planned, say)
+    if not slots:
+        raise Stop("Nothing to lend: no accelerator that ONNX Runtime could use, and no CPU slot was asked for.")
     for slot, speed in zip(slots, speeds, strict=True):
         say(f"  slot {slot.slot}: {slot.accelerator} ({slot.device}), {slot.threads} threads, {speed:.0f} runs/s")
     reports = [
         {
             "slot": s.slot, "resource": s.resource, "accelerator": s.accelerator, "device": s.device,
             "execution_provider": s.execution_provider, "threads": s.threads, "memory_gib": s.memory_gib,
-            "benchmark_runs_per_s": round(speed, 2),
+            "benchmark_runs_per_s": round(speed, 2), "device_id": s.device_id, "device_key": s.key,
         }
         for s, speed in zip(slots, speeds, strict=True)
     ]  # fmt: skip
@@ -116,7 +123,7 @@ def describe_machine(options: Options) -> dict[str, Any]:
         "capabilities": {
             "cpu": machine.cpu, "cpu_cores": machine.cpu_cores, "memory_gib": machine.memory_gib,
             "onnxruntime_version": runtime.version, "execution_providers": runtime.execution_providers, "slots": reports,
-            "isolation": isolation,
+            "isolation": isolation, "opset_max": runtime.opset_max, "ir_version_max": runtime.ir_version_max,
         },
     }  # fmt: skip
 

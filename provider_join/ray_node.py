@@ -35,6 +35,8 @@ TEMP_PREFIX = "fp-"  # short: socket paths may have 107 bytes
 STOP_TIMEOUT_S = 10.0
 KILL_TIMEOUT_S = 5.0
 POLL_S = 0.2
+CLUSTER_ONLY_WHEN_TOLD = {"win32", "darwin"}
+"""Where Ray joins no cluster unless a variable says so; it calls that untested, see docs/providers-platforms.md."""
 PORT_OPTIONS = {
     "node_manager": "node_manager_port", "object_manager": "object_manager_port",
     "runtime_env_agent": "runtime_env_agent_port", "dashboard_agent_grpc": "metrics_agent_port",
@@ -52,8 +54,8 @@ Message = tuple[str, "RayNode | None", Any]
 """What comes into the agent's inbox: (ready, note, failed, ended or signal; the node; a detail)."""
 
 
-def clean_environment(home: Home, scratch: Path, session_env: dict[str, str]) -> dict[str, str]:
-    """The whole environment of everything that runs strangers' models here; of the session only RAY_… names count."""
+def clean_environment(home: Home, scratch: Path, session_env: dict[str, str], system: str = sys.platform) -> dict[str, str]:
+    """The whole environment of everything that runs strangers' models on a `system`; of the session only RAY_… names count."""
     kept = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("LC_")}
     given = {name: value for name, value in session_env.items() if name.startswith("RAY_")}
     fixed = {
@@ -61,6 +63,10 @@ def clean_environment(home: Home, scratch: Path, session_env: dict[str, str]) ->
         "RAY_USAGE_STATS_ENABLED": "0", "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # slots are our own resources, Ray must not hide the GPU from them
     }  # fmt: skip
+    if system in CLUSTER_ONLY_WHEN_TOLD:
+        fixed["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"  # else Ray takes loopback for this machine's address
+    if system == "win32":
+        fixed |= dict.fromkeys(("USERPROFILE", "APPDATA", "LOCALAPPDATA"), str(home.ray_home))  # what HOME is elsewhere
     trusted = trusted_file(home)
     return {**kept, **given, **fixed, **({"SSL_CERT_FILE": str(trusted)} if trusted.exists() else {})}
 

@@ -19,6 +19,7 @@ import psutil
 from provider_join.api import ControlPlane, Refused, Unreachable
 from provider_join.config import EXIT_REFUSED, EXIT_UPGRADE, Credential, Home, Options, Stop
 from provider_join.gate import address_for
+from provider_join.metrics import Meter
 from provider_join.ray_node import Message, RayNode
 from provider_join.upgrade import Upgrade, installed
 
@@ -57,6 +58,8 @@ class Stay:
         self._upgrade = Upgrade(options, home, self._inbox, installed())
         self.successor: Path | None = None
         """The environment in which the agent goes on, when `run` ended with EXIT_UPGRADE."""
+        machine = me.application["capabilities"]
+        self._meter = Meter(machine["cpu"], [slot["device_key"] for slot in machine["slots"]])
         self._node: RayNode | None = None
         self._node_since = 0.0
         self._failures = 0
@@ -265,4 +268,5 @@ class Stay:
         ]
         memory = psutil.virtual_memory()
         metrics = {"cpu_percent": psutil.cpu_percent(None), "memory_available_gib": round(memory.available / GIB, 2)}
-        return {"ray_node_id": node_id, "state": state, "slots": slots, "metrics": metrics}
+        devices = self._meter.read()
+        return {"ray_node_id": node_id, "state": state, "slots": slots, "metrics": metrics, "devices": devices}

@@ -26,6 +26,7 @@ from fabric.actors.messages import (
 )
 from fabric.actors.sessions import SessionCache
 from fabric.actors.transfer import Transfer
+from fabric.sandbox.devices import Device
 
 ORDERS_MAX = 16  # outstanding; more is a mistake of the sender and would only fill the owner's memory
 _NO_ORDER = bytes(16)
@@ -34,9 +35,15 @@ _NO_ORDER = bytes(16)
 class ProviderActor:
     """One slot of one provider: runs one order at a time and prepares the next ones meanwhile."""
 
-    def __init__(self, execution_provider: str, threads: int, memory_bytes: int | None = None):
-        """Compute with ONNX Runtime's `execution_provider` on `threads` CPU threads, in so much memory."""
-        self._sessions = SessionCache(execution_provider, threads, memory_bytes=memory_bytes)
+    def __init__(
+        self, execution_provider: str, threads: int, memory_bytes: int | None = None, device_id: str = "",
+        device_bytes: int | None = None,
+    ):  # fmt: skip
+        """Compute with ONNX Runtime's `execution_provider` on `threads` CPU threads, in so much of the machine's memory and of the
+        device's own.
+        """
+        device = Device(device_id, device_bytes)
+        self._sessions = SessionCache(execution_provider, threads, memory_bytes=memory_bytes, device=device)
         self._transfer = Transfer()
         self._preparing = ThreadPoolExecutor(2, thread_name_prefix="prepare")
         # A single thread is the lock: orders run one after the other, in the order in which they were prepared.

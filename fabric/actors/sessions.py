@@ -10,6 +10,7 @@ import time
 from fabric.actors.cancellation import Cancellation
 from fabric.actors.messages import ModelRef
 from fabric.actors.transfer import Transfer, TransferFailed
+from fabric.sandbox.devices import ANY_DEVICE, Device
 from fabric.sandbox.life import Lost
 from fabric.sandbox.process import MODELS_BYTES_MAX, LoadRefused, Runner
 
@@ -27,9 +28,14 @@ class LoadFailed(Exception):
 class SessionCache:
     """The models that the runner of one slot holds. Safe to use from several threads; two orders for one new model load it once."""
 
-    def __init__(self, execution_provider: str, threads: int, bytes_max: int = MODELS_BYTES_MAX, memory_bytes: int | None = None):
-        """Models run on `execution_provider` with `threads` CPU threads each, in `memory_bytes` together. Starts a runner ahead."""
-        self.runner = Runner(execution_provider, threads, memory_bytes=memory_bytes, models_bytes_max=bytes_max)
+    def __init__(
+        self, execution_provider: str, threads: int, bytes_max: int = MODELS_BYTES_MAX, memory_bytes: int | None = None,
+        device: Device = ANY_DEVICE,
+    ):  # fmt: skip
+        """Models run on `device` by `execution_provider` with `threads` CPU threads each, in `memory_bytes` together. Starts a runner
+        ahead.
+        """
+        self.runner = Runner(execution_provider, threads, memory_bytes=memory_bytes, device=device, models_bytes_max=bytes_max)
         self._loading = threading.Lock()
 
     @property

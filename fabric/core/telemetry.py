@@ -30,7 +30,18 @@ PROVIDERS = ("fabric_providers", "Machines by status", "status")
 TRIAL_BALANCE = ("fabric_ledger_trial_balance_nanos", "Debits minus credits over all; anything but 0 is an error", None)
 WATCHERS = ("fabric_event_watchers", "Open event streams and long waits of this process", None)
 
-Fact = tuple[str, str, str | None]
+# Of each device of a machine that is on line: which machine and which of its devices, and no name of either.
+_DEVICE = ("provider", "device")
+DEVICES = {
+    "utilisation_percent": ("fabric_device_utilisation_percent", "Load of a machine's device at its last heartbeat", _DEVICE),
+    "memory_used_gib": ("fabric_device_memory_used_gib", "Memory in use of a machine's device, GiB", _DEVICE),
+    "memory_gib": ("fabric_device_memory_gib", "Memory of a machine's device, GiB", _DEVICE),
+    "temperature_c": ("fabric_device_temperature_celsius", "Temperature of a machine's device", _DEVICE),
+    "power_w": ("fabric_device_power_watts", "Power that a machine's device takes", _DEVICE),
+}
+
+Fact = tuple[str, str, str | tuple[str, ...] | None]
+Values = Mapping[str, float] | Mapping[tuple[str, ...], float]
 
 
 def configure_logging(level: str) -> None:
@@ -64,11 +75,11 @@ def clear_context() -> None:
     structlog.contextvars.clear_contextvars()
 
 
-def exposition(facts: Iterable[tuple[Fact, Mapping[str, float]]]) -> bytes:
+def exposition(facts: Iterable[tuple[Fact, Values]]) -> bytes:
     """All metrics of this process and the given facts in Prometheus' text format.
 
     Args:
-        facts: Each with its values by label; the label is "" for a fact that has none.
+        facts: Each with its values by label, or by its labels together; the label is "" for a fact that has none.
     """
     families = CollectorRegistry()
     families.register(cast(Any, _Facts(list(facts))))
@@ -88,12 +99,13 @@ class _StandardError:
 
 
 class _Facts:
-    def __init__(self, facts: list[tuple[Fact, Mapping[str, float]]]) -> None:
+    def __init__(self, facts: list[tuple[Fact, Values]]) -> None:
         self._facts = facts
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         for (name, meaning, label), values in self._facts:
-            family = GaugeMetricFamily(name, meaning, labels=[label] if label else [])
+            labels = [label] if isinstance(label, str) else list(label or ())
+            family = GaugeMetricFamily(name, meaning, labels=labels)
             for key, value in sorted(values.items()):
-                family.add_metric([key] if label else [], value)
+                family.add_metric(([key] if isinstance(key, str) else list(key)) if labels else [], value)
             yield family

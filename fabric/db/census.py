@@ -1,5 +1,6 @@
 """Counts over the whole fabric, for metrics and for the statistics of the marketplace. No names, no owners."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -7,9 +8,12 @@ from uuid import UUID
 from sqlalchemy import text
 
 from fabric.core import clock
+from fabric.core.ids import ProviderId
 from fabric.db.engine import Reader
 
 DAY_S = 86_400
+MACHINES_MAX = 500
+"""Of whose devices readings are told: each device is several time series."""
 
 _BY_STATUS = text("""
 SELECT 'jobs' AS what, status, count(*) AS n FROM jobs GROUP BY status
@@ -28,6 +32,16 @@ SELECT
   (SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')) AS jobs_open,
   (SELECT count(*) FROM jobs WHERE id >= :since) AS jobs_day,
   (SELECT coalesce(sum(items_done), 0) FROM jobs WHERE id >= :since) AS items_day
+""")
+
+
+# What machines that are on line told of their devices; the longest on line first, so that the same ones are told each time.
+_READINGS = text("""
+SELECT p.id, d ->> 'device' AS device, e.key AS reading, CAST(e.value AS float) AS value
+FROM (SELECT id, agent_state FROM providers WHERE status IN ('online', 'paused', 'draining') ORDER BY id LIMIT :machines_max) AS p,
+     jsonb_array_elements(CASE jsonb_typeof(p.agent_state -> 'devices') WHEN 'array' THEN p.agent_state -> 'devices' ELSE '[]' END) AS d,
+     jsonb_each(d) AS e
+WHERE jsonb_typeof(e.value) = 'number'
 """)
 
 
@@ -59,6 +73,14 @@ async def census(reader: Reader) -> Census:
     for row in await reader.execute(_BY_STATUS):
         counts[row.what][row.status] = row.n
     return Census(**counts)
+
+
+async def device_readings(reader: Reader) -> dict[str, dict[tuple[str, ...], float]]:
+    """What devices of at most MACHINES_MAX machines last told: by reading, then by machine and device."""
+    found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+    for row in await reader.execute(_READINGS, {"machines_max": MACHINES_MAX}):
+        found[row.reading][str(ProviderId.of(row.id)), row.device] = row.value
+    return found
 
 
 async def market_counts(reader: Reader) -> MarketCounts:

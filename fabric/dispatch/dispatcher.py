@@ -279,7 +279,7 @@ def offered(slot: providers_store.ReadySlot) -> OfferedSlot:
     return OfferedSlot(
         SlotId(slot.provider_id, slot.slot), slot.owner_id, slot.node_id, slot.resource, slot.execution_provider, slot.threads,
         slot.accelerator, slot.memory_gib, slot.region, slot.rate_nanos_per_hour, speed(slot.benchmark_runs_per_s), slot.status,
-        tuple((until_s, int(rate)) for until_s, rate in slot.older_rates),
+        slot.device_id, slot.newest, slot.model_rates, tuple((until_s, int(rate)) for until_s, rate in slot.older_rates),
     )  # fmt: skip
 
 

@@ -46,6 +46,8 @@ class SlotSpec:
     execution_provider: str  # ONNX Runtime's name
     threads: int
     memory_bytes: int | None = None  # that models may use; None: what the machine can spare
+    device_id: str = ""  # which of the machine's devices; empty: the default one
+    device_bytes: int | None = None  # the device's own memory, of an accelerator
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from fabric.dispatch.fleet import SlotId
 from fabric.dispatch.snapshot import OfferedSlot, Snapshot
 from fabric.jobs.job import OpenJob
 from fabric.jobs.lifecycle import FUNDS
-from fabric.jobs.requirements import accepts_owner, has_memory, matches
+from fabric.jobs.requirements import accepts_owner, has_memory, has_runtime, matches
+from fabric.providers.runtimes import needed_words
 
 NO_CAPACITY = "no_capacity"
 PRICE_BELOW_MARKET = "price_below_market"
@@ -127,16 +128,22 @@ def _demand(job: OpenJob, snapshot: Snapshot) -> _Demand:
     suitable = [slot for slot in of_its_kind if has_memory(job.memory_bytes, slot.offered)]
     if of_its_kind and not suitable:
         demand.reason = SLOT_MEMORY
-    working = [slot.offered for slot in suitable if not slot.is_failing]
-    if suitable and not working:
+    taking = [slot for slot in suitable if has_runtime(job.model_format, slot.offered)]
+    if suitable and not taking:
+        demand.reason = needed_words(job.model_format.opset, job.model_format.ir_version)
+    working = [slot.offered for slot in taking if not slot.is_failing]
+    if taking and not working:
         demand.reason = PROVIDER_FAILING
+    refusing = 0
     for slot in working:
         rate = slot.rate_for(job)
-        if job.rate_nanos_per_hour_max is None or rate <= job.rate_nanos_per_hour_max:
+        if rate is None:
+            refusing += 1
+        elif job.rate_nanos_per_hour_max is None or rate <= job.rate_nanos_per_hour_max:
             offer = demand.offers[slot.id] = _offer(job, slot, rate, snapshot)
             demand.providers.add(slot.provider_id)
             demand.velocity += 1 / offer.item_us
-    if working and not demand.offers:
+    if len(working) > refusing and not demand.offers:
         demand.reason = PRICE_BELOW_MARKET
     return demand
 

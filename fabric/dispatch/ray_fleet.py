@@ -163,7 +163,7 @@ class RayFleet:
     def _create(self, spec: SlotSpec) -> Any:
         return self._actor_class.options(
             resources={spec.resource: 1}, label_selector={"ray.io/node-id": spec.node_id}
-        ).remote(spec.execution_provider, spec.threads, spec.memory_bytes)  # fmt: skip
+        ).remote(spec.execution_provider, spec.threads, spec.memory_bytes, spec.device_id, spec.device_bytes)  # fmt: skip
 
     def _actor(self, slot: SlotId) -> Any:
         try:

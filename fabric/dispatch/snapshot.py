@@ -7,6 +7,8 @@ from uuid import UUID
 from fabric.core.ids import JobId, ModelVersionId
 from fabric.dispatch.fleet import SlotId, SlotSpec
 from fabric.jobs.job import OpenJob
+from fabric.providers.rates import ModelRates
+from fabric.providers.runtimes import ANY_NEWEST, Newest
 
 GIB = 1024**3
 
@@ -27,14 +29,19 @@ class OfferedSlot:
     rate_nanos_per_hour: int
     speed: float  # against the slot of speed 1, by the benchmark at joining
     status: str = "online"  # paused and draining slots finish what they have
+    device_id: str = ""  # which of the machine's devices; empty: the default one
+    newest: Newest = ANY_NEWEST  # model that its runtime takes
+    model_rates: ModelRates = field(default_factory=dict)
     older_rates: tuple[tuple[float, int], ...] = ()  # until when (epoch seconds) a job was priced to get which rate, oldest first
 
-    def rate_for(self, job: OpenJob) -> int:
-        """What a job pays for an hour: nothing to its own owner, and no more than the device table of its time makes of an offer
-        that follows the suggestion.
+    def rate_for(self, job: OpenJob) -> int | None:
+        """What a job pays for an hour: nothing to its own owner, what the owner asks for its model, and no more than the device table
+        of its time makes of an offer that follows the suggestion. None: the owner does not let this model run here.
         """
         if self.owner_id == job.owner_id:
             return 0
+        if job.model_id is not None and job.model_id in self.model_rates:
+            return self.model_rates[job.model_id]
         if job.priced_at_s is not None:
             for until_s, rate in self.older_rates:
                 if job.priced_at_s < until_s:
@@ -51,7 +58,10 @@ class OfferedSlot:
         """What the fleet needs to start its actor."""
         # An accelerator's memory is its own; models that run on it use the machine's besides.
         memory_bytes = int(self.memory_gib * GIB) if self.accelerator == "cpu" else None
-        return SlotSpec(self.id, self.node_id, self.resource, self.execution_provider, self.threads, memory_bytes)
+        device_bytes = None if self.accelerator == "cpu" else int(self.memory_gib * GIB)
+        return SlotSpec(
+            self.id, self.node_id, self.resource, self.execution_provider, self.threads, memory_bytes, self.device_id, device_bytes
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,29 @@ from fabric.core.settings import BillingSettings
 from fabric.db.engine import Database
 from fabric.jobs import queue
 from fabric.jobs.job import OpenJob
-from fabric.jobs.requirements import Requirements, accepts_owner, has_memory, matches
+from fabric.jobs.requirements import Format, Requirements, accepts_owner, has_memory, has_runtime, matches
 from fabric.marketplace import demand, prices, repricing, store
 from fabric.marketplace.demand import Waiting
 from fabric.marketplace.offers import Offer
 
 MICROSECONDS_PER_S = 1_000_000
-Kind = tuple[UUID, Requirements, int | None, int, frozenset[UUID]]
-"""Whose jobs, what they require, their limit, their model's memory, and whose machines they bar: those accept the same slots."""
+Kind = tuple[UUID, Requirements, int | None, int, Format, str | None, frozenset[UUID]]
+"""Whose jobs, what they require, their limit, their model, its memory and format, and whose machines they bar: those accept the same slots."""
 
 
 def waiting_work(jobs: Sequence[OpenJob]) -> list[Waiting]:
     """The work of unfinished jobs that no slot has, in groups of jobs that accept the same slots. One's own machines are no market."""
     groups: dict[Kind, list[tuple[float, int]]] = defaultdict(list)
     for job in jobs:
-        kind = (job.owner_id, job.requirements, job.rate_nanos_per_hour_max, job.memory_bytes, job.barred_owner_ids)
+        kind = (
+            job.owner_id,
+            job.requirements,
+            job.rate_nanos_per_hour_max,
+            job.memory_bytes,
+            job.model_format,
+            job.model_id,
+            job.barred_owner_ids,
+        )
         if subtasks := job.waiting + job.delayed:
             waits_s = subtasks * job.items_per_subtask * job.item_us / MICROSECONDS_PER_S
             groups[kind].append((waits_s, job.spendable_nanos))
@@ -41,10 +49,12 @@ async def follow_demand(database: Database, billing: BillingSettings) -> int:
 
 
 def _acceptance(kind: Kind) -> Callable[[Offer], bool]:
-    owner_id, requirements, limit, memory_bytes, barred = kind
+    owner_id, requirements, limit, memory_bytes, model_format, model_id, barred = kind
     return lambda offer: (
         accepts_owner(owner_id, False, offer.owner_id, barred)
-        and (limit is None or offer.rate_nanos_per_hour <= limit)
+        and (asking := offer.asking(model_id)) is not None
+        and (limit is None or asking.rate_nanos_per_hour <= limit)
         and matches(requirements, offer)
         and has_memory(memory_bytes, offer)
+        and has_runtime(model_format, offer)
     )

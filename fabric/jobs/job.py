@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from fabric.core.ids import JobId, ModelVersionId, OrderId, ProviderId, QuoteId, SubtaskId, UserId
-from fabric.jobs.requirements import Requirements
+from fabric.jobs.requirements import ANY_FORMAT, Format, Requirements
 
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 SubtaskStatus = Literal["waiting", "leased", "done", "failed", "cancelled"]
@@ -125,6 +125,8 @@ class OpenJob:
     waiting_reason: str | None
     created_at: datetime
     memory_bytes: int = 0  # the peak of its model's profile
+    model_format: Format = ANY_FORMAT
+    model_id: str | None = None
     barred_owner_ids: frozenset[UUID] = frozenset()  # who gave the promotional credit in its hold
     priced_at_s: float | None = None  # epoch seconds; the device table of then is what its slots follow. None: the present one
 

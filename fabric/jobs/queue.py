@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from fabric.core.ids import JobId, ModelVersionId, OrderId, ProviderId, SubtaskId, UserId
+from fabric.core.ids import JobId, ModelId, ModelVersionId, OrderId, ProviderId, SubtaskId, UserId
 from fabric.db.engine import Reader, Transaction
 from fabric.events import outbox
 from fabric.jobs.finish import end_jobs
 from fabric.jobs.job import Claim, GiveBack, Leased, OpenJob
 from fabric.jobs.lifecycle import ATTEMPTS_EXHAUSTED
-from fabric.jobs.requirements import ANYTHING, Requirements
+from fabric.jobs.requirements import ANYTHING, Format, Requirements
 from fabric.jobs.share import Candidate, cap_us, share_out
 from fabric.jobs.statements import STATEMENTS
 
@@ -146,6 +146,7 @@ def _open_job(row: dict[str, Any], avoiding: dict[Any, int], delayed: int) -> Op
         own_machines=row["own_machines"], requirements=requirements, items_per_subtask=row["items_per_subtask"],
         spendable_nanos=row["spendable_nanos"], waiting_reason=row["waiting_reason"], created_at=row["created_at"],
         memory_bytes=row["memory_bytes"], barred_owner_ids=frozenset(row["barred_owner_ids"]), priced_at_s=row["priced_at_s"],
+        model_format=Format(row["opset"], row["ir_version"]), model_id=str(ModelId.of(row["model_id"])),
     )  # fmt: skip
 
 

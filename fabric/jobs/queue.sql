@@ -13,13 +13,15 @@ SELECT id, owner_id, status, held_nanos, held_nanos - captured_nanos - reserved_
 -- open_jobs --
 -- What the planner sees: unfinished jobs, the most urgent first, each with the memory that admission saw its model take.
 -- Takes no lock and counts no subtask rows.
-SELECT j.id, j.owner_id, j.model_version_id, j.status, j.priority,
+SELECT j.id, j.owner_id, j.model_version_id, v.model_id, j.status, j.priority,
        j.subtasks_total - j.subtasks_done - j.subtasks_leased AS unleased, j.subtasks_leased AS leased, j.item_us,
        j.rate_nanos_per_hour_max, j.own_machines, j.requirements,
        CAST(j.items_total AS float) / j.subtasks_total AS items_per_subtask,
        j.held_nanos - j.captured_nanos - j.reserved_nanos AS spendable_nanos, j.waiting_reason, j.created_at, j.barred_owner_ids,
        CAST(extract(epoch FROM coalesce(j.priced_at, j.created_at)) AS float) AS priced_at_s,
-       coalesce(CAST(v.profile ->> 'memory_bytes' AS bigint), 0) AS memory_bytes
+       coalesce(CAST(v.profile ->> 'memory_bytes' AS bigint), 0) AS memory_bytes,
+       coalesce(CAST(v.inspection ->> 'opset' AS int), 0) AS opset,
+       coalesce(CAST(v.inspection ->> 'ir_version' AS int), 0) AS ir_version
   FROM jobs AS j
   JOIN model_versions AS v ON v.id = j.model_version_id
  WHERE j.status IN ('queued', 'running')

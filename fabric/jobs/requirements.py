@@ -7,9 +7,10 @@ from uuid import UUID
 
 from fabric.core.errors import Invalid
 from fabric.core.ids import ProviderId
+from fabric.providers.runtimes import Newest
 
 GIB = 1024**3
-ACCELERATORS = ("cpu", "cuda", "directml", "coreml", "npu")
+ACCELERATORS = ("cpu", "cuda", "rocm", "directml", "coreml", "openvino", "npu")
 
 
 class SlotLike(Protocol):
@@ -33,6 +34,11 @@ class SlotLike(Protocol):
     @property
     def region(self) -> str | None:
         """Where the machine stands; None when nobody said."""
+        ...
+
+    @property
+    def newest(self) -> Newest:
+        """The newest models that its ONNX Runtime takes."""
         ...
 
 
@@ -86,6 +92,27 @@ def matches(requirements: Requirements, slot: SlotLike) -> bool:
 def has_memory(memory_bytes: int, slot: SlotLike) -> bool:
     """Whether a model whose profile has this peak fits the memory of a slot."""
     return memory_bytes <= slot.memory_gib * GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a model's file asks of an ONNX Runtime. 0 asks nothing."""
+
+    opset: int = 0
+    ir_version: int = 0
+
+    @classmethod
+    def of(cls, inspection: Mapping[str, Any]) -> Self:
+        """That of a model, from what admission saw."""
+        return cls(int(inspection.get("opset") or 0), int(inspection.get("ir_version") or 0))
+
+
+ANY_FORMAT = Format()
+
+
+def has_runtime(wanted: Format, slot: SlotLike) -> bool:
+    """Whether the ONNX Runtime of a slot's machine takes such a model."""
+    return slot.newest.takes(wanted.opset, wanted.ir_version)
 
 
 def accepts_owner(job_owner_id: UUID, own_machines: bool, slot_owner_id: UUID, barred_owner_ids: Set[UUID] = frozenset()) -> bool:

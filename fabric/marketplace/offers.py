@@ -1,8 +1,11 @@
 """What providers ask for their machines: offers as values, and how fast a slot is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from fabric.core.ids import ProviderId, UserId
+from fabric.providers.rates import ModelRates, rate_of_model
+from fabric.providers.runtimes import ANY_NEWEST, Newest
 
 REFERENCE_RUNS_PER_S = 4500.0
 """Runs of the standard small model on one common server core: a slot that measures this has speed 1."""
@@ -17,7 +20,7 @@ class Offer:
     owner_id: UserId
     provider_name: str
     slot: int
-    accelerator: str  # cpu, cuda, directml, coreml or npu
+    accelerator: str  # cpu, cuda, rocm, directml, coreml, openvino or npu
     device: str
     threads: int
     memory_gib: float
@@ -27,6 +30,15 @@ class Offer:
     is_busy: bool  # it holds a lease now
     isolation: str = "process"  # what stands between a model and this machine, as its agent says: sandbox or process
     is_auto: bool = False  # its rate follows the suggestion; else its owner has set it
+    newest: Newest = ANY_NEWEST  # model that its machine's runtime takes
+    model_rates: ModelRates = field(default_factory=dict)
+
+    def asking(self, model_id: str | None) -> Self | None:
+        """The offer as it stands for a model; None: its owner does not let that run there."""
+        rate = rate_of_model(self.model_rates, model_id, self.rate_nanos_per_hour)
+        if rate is None:
+            return None
+        return replace(self, rate_nanos_per_hour=rate, is_auto=False) if model_id in self.model_rates else self
 
 
 def speed(benchmark_runs_per_s: float) -> float:

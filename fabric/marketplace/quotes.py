@@ -54,6 +54,7 @@ async def quote(
     memory_bytes: int,
     billing: BillingSettings,
     tells_capacity: bool = False,
+    model_id: str | None = None,
 ) -> Quote:
     """Look at what is on offer now and price the job.
 
@@ -69,9 +70,12 @@ async def quote(
         memory_bytes: The peak of the model's profile.
         billing: Hold factor, validity, and the commission as long as no operator has decided.
         tells_capacity: Whether somebody reads `capacity_probability` and `wait_s`; they take another look at the last hour.
+        model_id: Whose own rates count, and whose refusals, where owners have any for it.
     """
     offers = [offer for offer in await store.open_offers(reader) if accepts(offer)]
-    suitable = [offer for offer in offers if own_machines or offer.owner_id != owner_id]
+    own = [offer for offer in offers if own_machines and offer.owner_id == owner_id]
+    others = [asking for offer in offers if offer.owner_id != owner_id and (asking := offer.asking(model_id)) is not None]
+    suitable = [*own, *others]
     large = [offer for offer in suitable if has_memory(memory_bytes, offer)]
     count = await prices.present(reader, billing)
     now: datetime = (await reader.execute(STATEMENTS["now"])).one().now

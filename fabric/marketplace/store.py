@@ -14,6 +14,7 @@ from fabric.db.engine import Reader, Transaction
 from fabric.db.tables import providers, quotes, slots, subtasks
 from fabric.marketplace.offers import Offer, speed
 from fabric.marketplace.statements import STATEMENTS
+from fabric.providers.runtimes import newest_taken
 
 OFFERS_MAX = 10_000
 
@@ -56,6 +57,7 @@ async def open_offers(reader: Reader) -> list[Offer]:
             ProviderId.of(row["provider_id"]), UserId.of(row["owner_id"]), row["name"], row["slot"], row["accelerator"], row["device"],
             row["threads"], row["memory_gib"], row["labels"].get("fabric.region", ""), speed(row["benchmark_runs_per_s"]),
             row["rate_nanos_per_hour"], row["is_busy"], row["capabilities"].get("isolation", "process"), row["is_auto"],
+            newest_taken(row["capabilities"]), row["model_rates"],
         )
         for row in (await reader.execute(query)).mappings()
     ]  # fmt: skip

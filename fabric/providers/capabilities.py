@@ -18,12 +18,17 @@ MEMORY_GIB_MAX = 65_536.0
 RUNS_PER_S_MAX = 10_000_000.0
 TEXT_CHARACTERS_MAX = 200
 LABEL_CHARACTERS_MAX = 63
+OPSET_MAX = 1000
+DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,79}|")
+"""It ends in the environment of a process on the machine that said it."""
 
 EXECUTION_PROVIDERS = {
     "cpu": {"CPUExecutionProvider"},
-    "cuda": {"CUDAExecutionProvider"},
+    "cuda": {"CUDAExecutionProvider", "TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider"},
+    "rocm": {"MIGraphXExecutionProvider"},
     "directml": {"DmlExecutionProvider"},
     "coreml": {"CoreMLExecutionProvider"},
+    "openvino": {"OpenVINOExecutionProvider"},
     "npu": {"QNNExecutionProvider", "VitisAIExecutionProvider", "OpenVINOExecutionProvider", "CANNExecutionProvider"},
 }
 """Accelerator kinds, and what ONNX Runtime calls the libraries that drive each."""
@@ -43,6 +48,8 @@ class SlotReport:
     threads: int
     memory_gib: float
     benchmark_runs_per_s: float
+    device_id: str = ""  # how the runtime there is told which device; empty: its default one
+    device_key: str = ""  # the owner's word for the device, such as cuda:1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class Capabilities:
     execution_providers: tuple[str, ...]
     slots: tuple[SlotReport, ...]
     isolation: str = "process"  # one of ISOLATIONS
+    opset_max: int | None = None  # that its runtime was seen to take; None: by the runtime's version
+    ir_version_max: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For the column `providers.capabilities`; slots have rows of their own."""
@@ -79,6 +88,9 @@ def check_capabilities(report: Capabilities) -> None:
         wrong.append(("memory_gib", "memory out of range"))
     if report.isolation not in ISOLATIONS:
         wrong.append(("isolation", f"one of {', '.join(sorted(ISOLATIONS))}"))
+    for name, limit in (("opset_max", report.opset_max), ("ir_version_max", report.ir_version_max)):
+        if limit is not None and not 1 <= limit <= OPSET_MAX:
+            wrong.append((name, f"between 1 and {OPSET_MAX}"))
     for slot in report.slots:
         wrong += [(f"slots.{slot.slot}.{field}", why) for field, why in _wrong_in_slot(slot, report.execution_providers)]
     if wrong:
@@ -102,6 +114,9 @@ def _wrong_in_slot(slot: SlotReport, installed: tuple[str, ...]) -> list[tuple[s
         wrong.append(("memory_gib", "out of range"))
     if not _is_between(slot.benchmark_runs_per_s, 0, RUNS_PER_S_MAX):
         wrong.append(("benchmark_runs_per_s", "out of range"))
+    for name, word in (("device_id", slot.device_id), ("device_key", slot.device_key)):
+        if not DEVICE_ID.fullmatch(word):
+            wrong.append((name, "at most 80 letters, digits and any of _ . : / -"))
     if not 0 < len(slot.device) <= TEXT_CHARACTERS_MAX:
         wrong.append(("device", f"between 1 and {TEXT_CHARACTERS_MAX} characters"))
     return wrong

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import fabric
+import provider_join
 from fabric.core.errors import Unavailable
 
 DISTRIBUTION = "onnx-fabric"
@@ -23,6 +24,7 @@ EXTRAS = ("provider", "provider-cuda", "provider-directml")
 """One for each flavour of ONNX Runtime; they own the same module name, so a machine gets exactly one."""
 LEFT_OUT = {"__pycache__", "console_files"}
 """Folders that no owner's machine needs."""
+LOCKS = Path(provider_join.__file__).with_name("locks")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every file's time in the wheel, so that the same tree gives the same bytes."""
 
@@ -74,7 +76,7 @@ def make_wheel(folder: Path) -> Wheel:
 def constraints() -> str:
     """Lines `name==version` of everything that this process has installed and a machine needs, for `pip install -c`.
 
-    Packages that only another system needs are not here and are left to the ranges of the distribution.
+    What only another system or another flavour of ONNX Runtime needs is as it was resolved for those (`provider_join/locks`).
 
     Raises:
         Unavailable: what runs here was not installed as a distribution.
@@ -96,7 +98,13 @@ def constraints() -> str:
                     found[name] = there.version
                 waiting.append((there, wish))
             seen |= wanted
-    return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
+    return "".join(f"{name}=={version}\n" for name, version in sorted({**resolved_elsewhere(), **found}.items()))
+
+
+def resolved_elsewhere(folder: Path = LOCKS) -> dict[str, str]:
+    """Name and version of everything in the locks of all systems and flavours, which agree about each package."""
+    lines = [line.partition("==") for path in sorted(folder.glob("*.txt")) for line in path.read_text().splitlines()]
+    return {canonicalize_name(name): version.strip() for name, _, version in lines if version}
 
 
 def python_version() -> str:

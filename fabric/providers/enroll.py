@@ -19,7 +19,7 @@ from fabric.core.ids import JoinTokenId, ProviderId
 from fabric.core.settings import RaySettings, Settings
 from fabric.db.engine import Reader, Transaction
 from fabric.events import outbox
-from fabric.providers import grants, store
+from fabric.providers import grants, store, token_store
 from fabric.providers.capabilities import Capabilities, SlotReport, check_capabilities, granted_labels, granted_resources
 from fabric.providers.distribution import DISTRIBUTION
 from fabric.providers.presence import HEARTBEAT_S
@@ -85,7 +85,7 @@ def secret_hash(secret: str) -> bytes:
 
 async def create_join_token(
     tx: Transaction, owner_id: UUID, *, label: str, uses_max: int, expires_s: int, live_max: int
-) -> tuple[store.JoinToken, str]:
+) -> tuple[token_store.JoinToken, str]:
     """Make a token for machines of this user; the second value is the secret, shown once.
 
     Raises:
@@ -97,14 +97,14 @@ async def create_join_token(
     if not 1 <= expires_s <= EXPIRES_S_MAX:
         raise Invalid(f"A join token expires after 1 to {EXPIRES_S_MAX} seconds.")
     await store.lock_owner(tx, owner_id)
-    if await store.count_live_join_tokens(tx, owner_id) >= live_max:
+    if await token_store.count_live_join_tokens(tx, owner_id) >= live_max:
         raise Conflict(f"You have {live_max} live join tokens; revoke one first.")
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     values = {
         "id": JoinTokenId.new(), "label": label, "hint": secret[:HINT_CHARACTERS], "token_hash": secret_hash(secret),
         "uses_max": uses_max,
     }  # fmt: skip
-    return await store.insert_join_token(tx, owner_id, values, expires_s), secret
+    return await token_store.insert_join_token(tx, owner_id, values, expires_s), secret
 
 
 def wanted_versions() -> dict[str, str]:
@@ -145,7 +145,7 @@ async def enroll(tx: Transaction, settings: Settings, token: str, application: A
     """
     check_versions(application.versions)
     check_capabilities(application.capabilities)
-    owner_id = await store.use_join_token(tx, secret_hash(token))
+    owner_id = await token_store.use_join_token(tx, secret_hash(token))
     if owner_id is None:
         raise Unauthenticated("This join token is unknown, used up, expired or revoked.")
     await store.lock_owner(tx, owner_id)

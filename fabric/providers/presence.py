@@ -4,16 +4,16 @@ A machine reports its node and its slots' state and is told what to become; it n
 credential and what it may say at the gate in one transaction: the gate ends its connections and its node within a second.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from fabric.core.errors import Unauthenticated
+from fabric.core.errors import NotFound, Unauthenticated
 from fabric.core.ids import ProviderId
 from fabric.db.engine import Database, Transaction
 from fabric.events import outbox
 from fabric.providers import grants, store
-from fabric.providers.rates import AUTO, Rate, require_rate
+from fabric.providers.rates import AUTO, ModelRate, Rate, changed, require_rate
 
 HEARTBEAT_S = 5.0
 SILENT_S = 15.0
@@ -30,6 +30,7 @@ class Report:
     state: str  # starting, running, draining or left
     slots: list[dict[str, Any]]
     metrics: dict[str, float]
+    devices: list[dict[str, Any]] = field(default_factory=list)  # how each device does, for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ async def heartbeat(tx: Transaction, provider_id: ProviderId, report: Report) ->
     Raises:
         Unauthenticated: the machine was removed.
     """
-    state = {"state": report.state, "slots": report.slots, "metrics": report.metrics}
+    state = {"state": report.state, "slots": report.slots, "metrics": report.metrics, "devices": report.devices}
     has_left = report.state == "left"
     node_id = None if has_left else report.ray_node_id
     beat = await store.record_beat(tx, provider_id, node_id=node_id, agent_state=state, has_left=has_left)
@@ -80,6 +81,7 @@ class Changes:
     state: Literal["paused", "online"] | None = None
     rate_nanos_per_hour: Rate | None = None  # of every slot
     slots: tuple[tuple[int, Rate | None, bool | None], ...] = ()  # (slot, rate, enabled)
+    models: tuple[tuple[int | None, str, ModelRate], ...] = ()  # (slot or all of them, model id, rate)
 
 
 async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, changes: Changes) -> store.Provider:
@@ -87,8 +89,10 @@ async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, chang
 
     Raises:
         NotFound: this user has no such machine, or the machine no such slot.
-        Invalid: a price out of range.
+        Invalid: a price out of range, or too many models with one of their own.
     """
+    if changes.models:
+        await store.lock_owner(tx, owner_id)  # what is kept for other models is read, and written again
     machine = await store.provider(tx, owner_id, provider_id)
     for rate in [changes.rate_nanos_per_hour, *(rate for _, rate, _ in changes.slots)]:
         require_rate(rate)
@@ -100,12 +104,24 @@ async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, chang
     for number, rate, enabled in changes.slots:
         if given := {**_columns_of(rate), **({} if enabled is None else {"enabled": enabled})}:
             await store.change_slot(tx, provider_id, number, **given)
+    await _change_models(tx, machine, changes.models)
     if changes.state == "paused" and machine.status != "draining":
         await store.change_provider(tx, provider_id, status="paused")
     if changes.state == "online":
         await store.resume_provider(tx, provider_id)
     await outbox.notify_dispatch(tx, "slots")
     return await store.provider(tx, owner_id, provider_id)
+
+
+async def _change_models(
+    tx: Transaction, machine: store.Provider, changes: tuple[tuple[int | None, str, ModelRate], ...]
+) -> None:
+    known = {slot.slot: slot.model_rates for slot in machine.slots}
+    if strange := {slot for slot, *_ in changes if slot is not None} - known.keys():
+        raise NotFound(f"This machine has no slot {min(strange)}.")
+    for number, rates in known.items():
+        if given := [(model_id, rate) for slot, model_id, rate in changes if slot in {None, number}]:
+            await store.change_slot(tx, machine.id, number, model_rates=changed(rates, given))
 
 
 def _columns_of(rate: Rate | None) -> dict[str, Any]:

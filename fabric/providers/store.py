@@ -1,8 +1,8 @@
-"""SQL for join tokens, providers, slots and heartbeats."""
+"""SQL for providers, slots and heartbeats."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,24 +11,11 @@ from sqlalchemy import Row, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from fabric.core.errors import NotFound
-from fabric.core.ids import JoinTokenId, ProviderId, UserId
+from fabric.core.ids import ProviderId, UserId
 from fabric.db.engine import Reader, Transaction
-from fabric.db.tables import join_tokens, providers, slots
+from fabric.db.tables import providers, slots
 from fabric.providers.capabilities import SlotReport
-
-
-@dataclass(frozen=True, slots=True)
-class JoinToken:
-    """A token that lets machines join; its secret is kept nowhere."""
-
-    id: JoinTokenId
-    label: str
-    hint: str
-    uses_max: int
-    uses: int
-    expires_at: datetime
-    revoked_at: datetime | None
-    created_at: datetime
+from fabric.providers.runtimes import ANY_NEWEST, Newest, newest_taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +33,9 @@ class Slot:
     rate_nanos_per_hour: int
     enabled: bool
     is_auto: bool  # its rate follows the suggestion
+    device_id: str = ""
+    device_key: str = ""
+    model_rates: dict[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +76,9 @@ class ReadySlot:
     older_rates: list[list[float]]  # [until when, epoch seconds; rate] for jobs that were priced before, oldest first
     region: str
     status: str  # online, paused (machine or slot), draining
+    device_id: str = ""
+    newest: Newest = ANY_NEWEST  # model that its runtime takes
+    model_rates: dict[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,70 +90,12 @@ class Beat:
     orders_outstanding: int
 
 
-# ── join tokens ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── machines ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def lock_owner(tx: Transaction, owner_id: UUID) -> None:
     """Let one transaction at a time count what this user has, so that limits hold under concurrency."""
     await tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"providers of {owner_id.hex}"})
-
-
-async def insert_join_token(tx: Transaction, owner_id: UUID, token: dict[str, Any], expires_s: int) -> JoinToken:
-    """Keep a new token (id, label, hint, token_hash, uses_max)."""
-    statement = (
-        insert(join_tokens)
-        .values(owner_id=owner_id, expires_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, expires_s), **token)
-        .returning(join_tokens)
-    )
-    return _join_token((await tx.execute(statement)).one())
-
-
-async def count_live_join_tokens(reader: Reader, owner_id: UUID) -> int:
-    """Tokens of this user that could still let a machine in."""
-    t = join_tokens.c
-    statement = select(func.count()).where(
-        t.owner_id == owner_id, t.revoked_at.is_(None), t.expires_at > func.now(), t.uses < t.uses_max
-    )
-    return int((await reader.execute(statement)).scalar_one())
-
-
-async def list_join_tokens(reader: Reader, owner_id: UUID, before: UUID | None, limit: int) -> list[JoinToken]:
-    """This user's tokens, newest first."""
-    statement = select(join_tokens).where(join_tokens.c.owner_id == owner_id).order_by(join_tokens.c.id.desc()).limit(limit)
-    if before is not None:
-        statement = statement.where(join_tokens.c.id < before)
-    return [_join_token(row) for row in await reader.execute(statement)]
-
-
-async def revoke_join_token(tx: Transaction, owner_id: UUID, token_id: UUID) -> None:
-    """Let this token in no more. Revoking twice is nothing.
-
-    Raises:
-        NotFound: this user has no such token.
-    """
-    statement = (
-        update(join_tokens)
-        .where(join_tokens.c.id == token_id, join_tokens.c.owner_id == owner_id)
-        .values(revoked_at=func.coalesce(join_tokens.c.revoked_at, func.now()))
-    )
-    if (await tx.execute(statement)).rowcount == 0:
-        raise NotFound
-
-
-async def use_join_token(tx: Transaction, token_hash: bytes) -> UserId | None:
-    """Spend one use of a live token; its owner, or None when it lets nobody in (any more)."""
-    t = join_tokens.c
-    statement = (
-        update(join_tokens)
-        .where(t.token_hash == token_hash, t.revoked_at.is_(None), t.expires_at > func.now(), t.uses < t.uses_max)
-        .values(uses=t.uses + 1)
-        .returning(t.owner_id)
-    )
-    owner = (await tx.execute(statement)).scalar_one_or_none()
-    return None if owner is None else UserId.of(owner)
-
-
-# ── machines ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def count_providers(reader: Reader, owner_id: UUID) -> int:
@@ -192,6 +127,7 @@ async def write_slots(
             "provider_id": provider_id, "slot": r.slot, "resource": r.resource, "accelerator": r.accelerator, "device": r.device,
             "execution_provider": r.execution_provider, "threads": r.threads, "memory_gib": r.memory_gib,
             "benchmark_runs_per_s": r.benchmark_runs_per_s, "rate_nanos_per_hour": rate, "is_auto": not is_own,
+            "device_id": r.device_id, "device_key": r.device_key,
         }
         for r, rate in zip(reports, rates, strict=True)
     ]  # fmt: skip
@@ -342,7 +278,7 @@ async def mark_silent(tx: Transaction, silent_s: float, all_silent_s: float) -> 
 READY = text(
     """
     SELECT s.provider_id, p.owner_id, s.slot, p.ray_node_id AS node_id, s.resource, s.accelerator, s.device, s.execution_provider,
-           s.threads, s.memory_gib, s.benchmark_runs_per_s, s.rate_nanos_per_hour, s.older_rates,
+           s.threads, s.memory_gib, s.benchmark_runs_per_s, s.rate_nanos_per_hour, s.older_rates, s.device_id, s.model_rates, p.capabilities,
            coalesce(p.labels ->> 'fabric.region', 'unknown') AS region,
            CASE WHEN p.status = 'online' AND NOT s.enabled THEN 'paused' ELSE p.status END AS status
     FROM slots AS s JOIN providers AS p ON p.id = s.provider_id
@@ -360,11 +296,13 @@ async def ready_slots(reader: Reader, *, is_gated: bool) -> list[ReadySlot]:
     Behind the gate (`is_gated`) a machine's report is not believed: the node must be the one that the gate let in as its own.
     """
     rows = (await reader.execute(READY, {"is_gated": is_gated})).mappings()
-    return [ReadySlot(ProviderId.of(r["provider_id"]), UserId.of(r["owner_id"]), **_but_ids(r)) for r in rows]
+    return [_ready(row) for row in rows]
 
 
-def _but_ids(row: Any) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in {"provider_id", "owner_id"}}
+def _ready(row: Any) -> ReadySlot:
+    facts = {name: value for name, value in row.items() if name not in {"provider_id", "owner_id", "capabilities"}}
+    newest = newest_taken(row["capabilities"])
+    return ReadySlot(ProviderId.of(row["provider_id"]), UserId.of(row["owner_id"]), **facts, newest=newest)
 
 
 async def _slots(reader: Reader, provider_ids: list[UUID]) -> dict[UUID, list[Slot]]:
@@ -382,9 +320,3 @@ def _provider(row: Row[Any], all_slots: dict[UUID, list[Slot]]) -> Provider:
         row.ray_node_id, row.agent_version, row.agent_state, row.last_heartbeat_at, row.created_at,
         tuple(all_slots.get(row.id, ())),
     )  # fmt: skip
-
-
-def _join_token(row: Row[Any]) -> JoinToken:
-    return JoinToken(
-        JoinTokenId.of(row.id), row.label, row.hint, row.uses_max, row.uses, row.expires_at, row.revoked_at, row.created_at
-    )

@@ -89,7 +89,7 @@ class Computation:
             errors += failed
             if good:
                 feeds |= constant
-                for name, value in self._delivery.apply(self._run(feeds, good), feeds).items():
+                for name, value in self._delivery.apply(self._run(feeds, good, constant), feeds).items():
                     pieces[name].append(value)
             start = stop
             if len(errors) > ITEM_ERRORS_MAX:
@@ -131,10 +131,10 @@ class Computation:
             arrays = {name: _padded(array, self._form.batch_items_max) for name, array in arrays.items()}
         return arrays, count, [failed[index] for index in sorted(failed)]
 
-    def _run(self, feeds: dict[str, Array], good: int) -> dict[str, Array]:
+    def _run(self, feeds: dict[str, Array], good: int, constant: dict[str, Array]) -> dict[str, Array]:
         started = time.perf_counter()
         try:
-            values = self._model.run(self._outputs, feeds, self._options)
+            values = self._model.run(self._outputs, feeds, self._options, constant)
         except (ort_errors.InvalidArgument, ValueError) as error:
             self._stop.check()
             raise Undone("refused", "invalid_input", str(error)) from error

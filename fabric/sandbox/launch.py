@@ -11,10 +11,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import psutil
@@ -144,6 +145,7 @@ def start(
     limits: Limits,
     readable: Sequence[Path] = (),
     devices: Sequence[Path] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
     pass_fds: Iterable[int] = (),
     stdin: int | IO[Any] | None = subprocess.DEVNULL,
     stdout: int | IO[Any] | None = subprocess.DEVNULL,
@@ -153,12 +155,13 @@ def start(
     machine can.
 
     `readable`: further files and folders that it may read, at their own paths. `devices`: device files that it may use; with any,
-    memory is not limited by the kernel, since drivers map far more than they use. `pass_fds`: descriptors that stay open in it.
+    memory is not limited by the kernel, since drivers map far more than they use. `environment`: what it finds in its environment
+    besides, such as which of several devices is its. `pass_fds`: descriptors that stay open in it.
 
     Raises:
         StartFailed: it could not be started.
     """
-    return _started(isolation(), argv, limits, readable, devices, tuple(pass_fds), (stdin, stdout, stderr))
+    return _started(isolation(), argv, limits, readable, devices, environment, tuple(pass_fds), (stdin, stdout, stderr))
 
 
 @functools.cache
@@ -178,7 +181,7 @@ def why_no_sandbox() -> str:
         return "bwrap is not installed"
     streams = (subprocess.DEVNULL, subprocess.DEVNULL, subprocess.PIPE)
     try:
-        child = _started(SANDBOX, ["fabric.sandbox.confine"], Limits(), (), (), (), streams)
+        child = _started(SANDBOX, ["fabric.sandbox.confine"], Limits(), (), (), {}, (), streams)
     except StartFailed as error:
         return str(error)
     try:
@@ -196,6 +199,7 @@ def _started(
     limits: Limits,
     readable: Sequence[Path],
     devices: Sequence[Path],
+    further: Mapping[str, str],
     pass_fds: tuple[int, ...],
     streams: tuple[Any, Any, Any],
 ) -> Child:
@@ -203,6 +207,7 @@ def _started(
     environment = dict(ENVIRONMENT)
     if devices:
         environment |= {name: os.environ[name] for name in _DEVICE_VARIABLES if name in os.environ} | {"CUDA_CACHE_DISABLE": "1"}
+    environment |= further
 
     def begin() -> Child:
         if wanted == SANDBOX:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -35,7 +35,9 @@ class Lost(Exception):
 class Life:
     """From the start of a child to its end. Safe to use from several threads, one for each wire."""
 
-    def __init__(self, arguments: Sequence[str], limits: Limits, devices: Sequence[Path], *, shared: bool):
+    def __init__(
+        self, arguments: Sequence[str], limits: Limits, devices: Sequence[Path], environment: Mapping[str, str], *, shared: bool
+    ):
         """Start a runner: `arguments` are its program and what that is told; the wires are added to them.
 
         Raises:
@@ -51,7 +53,8 @@ class Life:
             pairs = [socket.socketpair() for _ in range(3)]
             for _, other in pairs:
                 theirs.enter_context(other)
-            self.child = _started([*arguments, "shared" if shared else "pipe"], [o for _, o in pairs], limits, devices)
+            argv = [*arguments, "shared" if shared else "pipe"]
+            self.child = _started(argv, [o for _, o in pairs], limits, devices, environment)
         self._wires = self.running, self.loading, self._stopping = tuple(Wire(own) for own, _ in pairs)
         pairs[2][0].settimeout(STOP_TIMEOUT_S)
 
@@ -115,12 +118,17 @@ class Life:
         return Lost("failed", "runner_died", f"the runner ended by {_name_of(code)}")
 
 
-def _started(argv: list[str], sockets: Sequence[socket.socket], limits: Limits, devices: Sequence[Path]) -> Child:
+def _started(
+    argv: list[str], sockets: Sequence[socket.socket], limits: Limits, devices: Sequence[Path], environment: Mapping[str, str]
+) -> Child:
     readable = [Path(argv[0])] if argv[0].endswith(".py") else []
     if os.name == "posix":
         numbers = [other.fileno() for other in sockets]
-        return launch.start([*argv, *map(str, numbers)], limits=limits, readable=readable, devices=devices, pass_fds=numbers)
-    child = launch.start(argv, limits=limits, stdin=subprocess.PIPE)
+        return launch.start(
+            [*argv, *map(str, numbers)], limits=limits, readable=readable, devices=devices, environment=environment,
+            pass_fds=numbers,
+        )  # fmt: skip
+    child = launch.start(argv, limits=limits, environment=environment, stdin=subprocess.PIPE)
     told = " ".join(other.share(child.process.pid).hex() for other in sockets)  # type: ignore[attr-defined]
     assert child.process.stdin is not None
     child.process.stdin.write(told.encode() + b"\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from fabric.sandbox import launch
-from fabric.sandbox.devices import devices_of
+from fabric.sandbox.devices import ANY_DEVICE, Device, devices_of, environment_of
 from fabric.sandbox.launch import Limits, StartFailed
 from fabric.sandbox.life import PROGRAM, Life, Lost
 from fabric.sandbox.memory import Block, Blocks, can_share
@@ -61,13 +61,17 @@ class Runner:
         threads: int,
         *,
         memory_bytes: int | None = None,
+        device: Device = ANY_DEVICE,
         models_bytes_max: int = MODELS_BYTES_MAX,
         stop_grace_s: float = STOP_GRACE_S,
         program: str = PROGRAM,
     ):
-        """Compute with ONNX Runtime's `execution_provider` on `threads` CPU threads, in so much memory. Starts a child ahead."""
-        self._arguments = (program, execution_provider, str(threads))
+        """Compute with ONNX Runtime's `execution_provider` on `device` and `threads` CPU threads, in so much of the machine's memory.
+        Starts a child ahead.
+        """
+        self._arguments = (program, execution_provider, str(threads), device.id, str(device.memory_bytes or 0))
         self._devices = devices_of(execution_provider)
+        self._environment = environment_of(execution_provider, device)
         self._memory_bytes = max(MEMORY_BYTES_MIN, memory_bytes or default_memory_bytes())
         self._models_bytes_max = models_bytes_max
         self._grace_s = stop_grace_s
@@ -210,7 +214,7 @@ class Runner:
             before.close()
         limits = Limits(memory_bytes=self._memory_bytes)
         try:
-            return Life(self._arguments, limits, self._devices, shared=self.blocks.shared)
+            return Life(self._arguments, limits, self._devices, self._environment, shared=self.blocks.shared)
         except StartFailed as error:
             raise Lost("failed", "runner_failed", str(error)) from error
 

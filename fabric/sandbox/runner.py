@@ -13,6 +13,7 @@ from typing import Any
 
 from fabric.core.errors import Invalid
 from fabric.sandbox.compute import Computation, Frame, Undone
+from fabric.sandbox.devices import Device
 from fabric.sandbox.items import InputReader
 from fabric.sandbox.messages import DETAIL_CHARACTERS_MAX, Answer, RunRequest, SubtaskAt, fields_of_answer, request_of
 from fabric.sandbox.sessions import LoadFailed, Sessions
@@ -214,13 +215,15 @@ def _converse(wire: Wire, turn: Callable[[Any], None]) -> None:
 
 
 def main() -> None:
-    """Run until the parent is gone. Arguments: execution provider, threads, shared memory or not, three sockets."""
-    execution_provider, threads, memory, *sockets = sys.argv[1:]
+    """Run until the parent is gone. Arguments: execution provider, threads, the device's id and bytes (0: no limit), shared memory
+    or not, three sockets.
+    """
+    execution_provider, threads, device_id, device_bytes, memory, *sockets = sys.argv[1:]
     if not sockets:
         sockets = sys.stdin.readline().split()  # what Windows needs instead of descriptors is made after the start
     shared = memory == "shared"
     running, loading, stopping = (Wire(socket_of(told), takes_descriptors=shared) for told in sockets)
-    sessions = Sessions(execution_provider, int(threads))
+    sessions = Sessions(execution_provider, int(threads), Device(device_id, int(device_bytes) or None))
     stops = Stops()
     gc.freeze()  # what the imports made stays; only what runs make is looked through
     talks = (

@@ -1,7 +1,7 @@
 """ONNX Runtime sessions of one slot: loaded by content hash on its own device and threads, evicted when the parent says so."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,17 @@ import onnxruntime
 from fabric.codecs.assets import assets_in
 from fabric.codecs.base import Array, BatchDecoder, Decoder
 from fabric.sandbox.batch_size import BatchSize
+from fabric.sandbox.devices import ANY_DEVICE, CPU, USES, Device, Use, providers_of
 from fabric.sandbox.stop import Stop
-from fabric.sandbox.tensors import Crossing
+from fabric.sandbox.tensors import BoundCrossing, Crossing
 
-CPU = "CPUExecutionProvider"
 _LOG_ERRORS_ONLY = 3
+_NO_MEMORY = (
+    "bad_alloc", "allocate memory", "out of memory",  # the processor's, and most drivers'
+    "smaller than requested bytes",  # an arena at its limit
+    "alloc_failed",  # CUBLAS_STATUS_ and CUDNN_STATUS_
+    "e_outofmemory",  # DirectML
+)  # fmt: skip
 
 onnxruntime.disable_telemetry_events()
 
@@ -30,11 +36,13 @@ class LoadFailed(Exception):
 class LoadedModel:
     """One session, the batch size that suits it, and buffers that its runs use again and again."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, items_max: int):
-        """Own `session`."""
+    def __init__(self, session: onnxruntime.InferenceSession, items_max: int, memory: str = ""):
+        """Own `session`; `memory` names the device's memory where inputs and outputs are bound to it."""
         self.session = session
         self.assets = assets_in(session.get_modelmeta().custom_metadata_map)
-        self._crossing = Crossing(session)
+        self._crossing: Crossing | BoundCrossing = Crossing(session)
+        if memory and BoundCrossing.suits(session):
+            self._crossing = BoundCrossing(session, memory)
         self.batch = BatchSize(items_max)
         self._buffers: dict[str, Array] = {}
         self._specs: object = None
@@ -56,17 +64,21 @@ class LoadedModel:
             present = self._buffers[name] = np.empty(shape, dtype)
         return present[: shape[0]]
 
-    def run(self, outputs: Sequence[str], feeds: dict[str, Array], options: onnxruntime.RunOptions) -> list[Any]:
-        """One run. Raises whatever ONNX Runtime raises."""
-        return self._crossing.run(outputs, feeds, options)
+    def run(
+        self, outputs: Sequence[str], feeds: dict[str, Array], options: onnxruntime.RunOptions, constant: Collection[str] = ()
+    ) -> list[Any]:
+        """One run; the arrays of `constant` inputs are the same ones until others come. Raises whatever ONNX Runtime raises."""
+        return self._crossing.run(outputs, feeds, options, constant)
 
 
 class Sessions:
     """The sessions of one slot. Safe to use from several threads; one at a time loads."""
 
-    def __init__(self, execution_provider: str, threads: int):
-        """Sessions run on `execution_provider` with `threads` CPU threads each."""
+    def __init__(self, execution_provider: str, threads: int, device: Device = ANY_DEVICE):
+        """Sessions run on this device by `execution_provider`, with `threads` CPU threads each."""
         self._execution_provider = execution_provider
+        self._device = device
+        self._use = USES.get(execution_provider, Use())
         self._threads = threads
         self._lock = threading.Lock()
         self._models: dict[str, LoadedModel] = {}
@@ -95,7 +107,9 @@ class Sessions:
             if error.code != "memory_limit" or not self.evict_but(None):
                 raise
             session = self._session(content, stop)
-        loaded = LoadedModel(session, items_max)
+        # On the processor itself a binding saves nothing: the session reads the array where it lies.
+        memory = "" if self._execution_provider == CPU else self._use.memory
+        loaded = LoadedModel(session, items_max, memory)
         with self._lock:
             self._models[sha256] = loaded
 
@@ -119,6 +133,7 @@ class Sessions:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = _LOG_ERRORS_ONLY
+        options.enable_mem_pattern = self._use.patterns
         # Waiting threads sleep: the cores belong to the machine's owner and to the other slots.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
@@ -127,9 +142,10 @@ class Sessions:
     def _session(self, content: bytes, stop: Stop) -> onnxruntime.InferenceSession:
         if self._execution_provider not in onnxruntime.get_available_providers():
             raise LoadFailed("execution_provider_missing", f"{self._execution_provider} is not installed here")
-        if hasattr(onnxruntime, "preload_dlls") and "CUDA" in self._execution_provider:
+        if hasattr(onnxruntime, "preload_dlls") and self._use.variable == "CUDA_VISIBLE_DEVICES":
             onnxruntime.preload_dlls()  # CUDA's libraries may have come as packages, where no linker looks
-        providers = list(dict.fromkeys([self._execution_provider, CPU]))
+        available = onnxruntime.get_available_providers()
+        providers = [one for one in providers_of(self._execution_provider, self._device) if one[0] in available]
         options = self._options()
         stop.ends(lambda: options.set_load_cancellation_flag(True))
         try:
@@ -146,4 +162,4 @@ class Sessions:
 def is_memory_error(error: Exception) -> bool:
     """True for the many ways in which NumPy and ONNX Runtime say that no memory is left."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or any(said in text for said in ("bad_alloc", "allocate memory", "out of memory"))
+    return isinstance(error, MemoryError) or any(said in text for said in _NO_MEMORY)

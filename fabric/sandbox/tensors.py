@@ -1,7 +1,7 @@
 """The border between NumPy and ONNX Runtime: tensor types that NumPy lacks are taken across it by hand."""
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ class Crossing:
         self._converted = {tensor.name for tensor in session.get_inputs() if tensor.type == "tensor(bfloat16)"}
         self._is_plain = not self._converted and all(t.type != "tensor(bfloat16)" for t in session.get_outputs())
 
-    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array], options: Any = None) -> list[Any]:
-        """One run. Raises whatever ONNX Runtime raises."""
+    def run(
+        self, outputs: Sequence[str], feeds: Mapping[str, Array], options: Any = None, constant: Collection[str] = ()
+    ) -> list[Any]:
+        """One run; the arrays of `constant` inputs are the same ones until others come. Raises whatever ONNX Runtime raises."""
         if self._is_plain:
             return list(self._session.run(outputs, feeds, options))
         values = {name: self._value(name, array) for name, array in feeds.items()}
@@ -33,6 +35,45 @@ class Crossing:
         if name not in self._converted:
             return onnxruntime.OrtValue.ortvalue_from_numpy(contiguous)
         return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(rounded(contiguous), BFLOAT16)
+
+
+class BoundCrossing:
+    """Runs of one session whose inputs and outputs lie in the device's own memory (I/O binding).
+
+    An input that all items share is sent once.
+    """
+
+    def __init__(self, session: Any, memory: str):
+        """`memory` is ONNX Runtime's name for it, such as cuda."""
+        self._session = session
+        self._memory = memory
+        self._kept: dict[str, tuple[Array, Any]] = {}
+
+    @staticmethod
+    def suits(session: Any) -> bool:
+        """Whether all its inputs and outputs are tensors that a device's memory can hold: numbers, of types that NumPy has."""
+        kept = {"tensor(string)", "tensor(bfloat16)"}
+        return all(t.type.startswith("tensor(") and t.type not in kept for t in (*session.get_inputs(), *session.get_outputs()))
+
+    def run(
+        self, outputs: Sequence[str], feeds: Mapping[str, Array], options: Any = None, constant: Collection[str] = ()
+    ) -> list[Any]:
+        """One run. Raises whatever ONNX Runtime raises."""
+        sent = {name: self._placed(name, array) for name, array in feeds.items()}
+        binding = self._session.io_binding()
+        for name, (_, value) in sent.items():
+            binding.bind_ortvalue_input(name, value)
+        for name in outputs:
+            binding.bind_output(name, self._memory)
+        self._session.run_with_iobinding(binding, options)
+        self._kept = {name: sent[name] for name in constant}
+        return list(binding.copy_outputs_to_cpu())
+
+    def _placed(self, name: str, array: Array) -> tuple[Array, Any]:
+        before = self._kept.get(name)
+        if before is not None and before[0] is array:
+            return before
+        return array, onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._memory, 0)
 
 
 def rounded(array: Array) -> Array:

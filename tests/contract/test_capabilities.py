@@ -1,12 +1,16 @@
 """What provider_join reports is what providers accept."""
 
-from fabric.api.schemas.providers import SessionIn
-from fabric.providers.capabilities import EXECUTION_PROVIDERS, check_capabilities, granted_resources
+from fabric.api.schemas.providers import HeartbeatIn, SessionIn
+from fabric.jobs.requirements import ACCELERATORS
+from fabric.providers.capabilities import DEVICE_ID, EXECUTION_PROVIDERS, check_capabilities, granted_resources
 from fabric.providers.enroll import check_versions, provider_ports
-from fabric.sandbox import launch
+from fabric.sandbox import devices, launch
+from provider_join import accelerators
+from provider_join.accelerators import Wishes
 from provider_join.config import read_options
 from provider_join.hardware import Hardware, plan_slots
 from provider_join.join import describe_machine
+from provider_join.metrics import Meter
 from provider_join.ray_node import PORT_OPTIONS
 
 
@@ -23,12 +27,36 @@ def test_the_report_of_this_machine_is_accepted(tmp_path):
 
 
 def test_every_kind_of_slot_that_the_agent_plans_is_one_that_we_know():
-    machine = Hardware("CPU", 4, 16.0, (("RTX 4090", 24.0),))
+    gpus = (
+        accelerators.Gpu(accelerators.NVIDIA, "0", "GPU-1", "RTX 4090", 24.0),
+        accelerators.Gpu(accelerators.AMD, "0", "0", "W7900", 48.0),
+    )
     installed = [name for names in EXECUTION_PROVIDERS.values() for name in sorted(names)]
-    slots = plan_slots(machine, installed, 1, None)
-    assert {slot.accelerator for slot in slots} == set(EXECUTION_PROVIDERS)
+    listed = [accelerators.RuntimeDevice("OpenVINOExecutionProvider", kind, kind, f"Intel {kind}") for kind in ("GPU", "NPU")]
+    slots = plan_slots(Hardware("CPU", 4, 16.0, gpus), installed, listed, Wishes(slots=1))
+    assert {slot.accelerator for slot in slots} == set(EXECUTION_PROVIDERS) == set(accelerators.KINDS) == set(ACCELERATORS)
     for slot in slots:
         assert slot.execution_provider in EXECUTION_PROVIDERS[slot.accelerator]
+        assert DEVICE_ID.fullmatch(slot.device_id)
+        assert DEVICE_ID.fullmatch(slot.key)
+
+
+def test_a_slot_is_measured_on_the_device_on_which_models_will_run():
+    for name in (provider.name for provider in accelerators.EXECUTION_PROVIDERS):
+        for device_id in ("", "GPU-1"):
+            environment, options = accelerators.session_options(name, device_id)
+            theirs = dict(devices.providers_of(name, devices.Device(device_id)))[name]
+            assert environment == devices.environment_of(name, devices.Device(device_id))
+            assert options.items() <= theirs.items()
+            assert options.keys() == theirs.keys() - {"arena_extend_strategy", "cudnn_conv_algo_search", "use_tf32"}
+
+
+def test_what_the_agent_reads_of_its_devices_is_what_a_heartbeat_takes():
+    reading = {"device": "cuda:0:1", "name": "A100 MIG", "memory_gib": 19.6, "memory_used_gib": 1.0, "temperature_c": 50.0}
+    beat = HeartbeatIn.model_validate(
+        {"ray_node_id": None, "state": "running", "devices": [*Meter("AMD EPYC", ["cuda:0:1"]).read(), reading]}
+    )
+    assert beat.report().devices[-1] == reading
 
 
 def test_the_agent_knows_every_port_that_enrolment_grants():

@@ -1051,7 +1051,7 @@ export interface paths {
         };
         /**
          * List Offers
-         * @description Slots of machines that are online now, the cheapest first.
+         * @description Slots of machines that are online now, the cheapest first; with `model`, those that run it, at what they ask for it.
          */
         get: operations["marketplace_list_offers"];
         put?: never;
@@ -1576,7 +1576,7 @@ export interface paths {
         head?: never;
         /**
          * Change Provider
-         * @description Change name, state (paused or online) or prices; leased work keeps the price it was leased at.
+         * @description Change name, state (paused or online) or prices, also those for single models; leased work keeps the price it was leased at.
          */
         patch: operations["providers_change_provider"];
         trace?: never;
@@ -1966,7 +1966,7 @@ export interface paths {
         };
         /**
          * Metrics
-         * @description Prometheus metrics: HTTP of this process, and jobs, subtasks, machines and books of the whole fabric.
+         * @description Prometheus metrics: HTTP of this process, and jobs, subtasks, machines, their devices and books of the whole fabric.
          */
         get: operations["operations_metrics"];
         put?: never;
@@ -2458,6 +2458,8 @@ export interface components {
             cpu_cores: number;
             /** Execution Providers */
             execution_providers: string[];
+            /** Ir Version Max */
+            ir_version_max?: number | null;
             /**
              * Isolation
              * @description `sandbox`: models run without network and files; `process`: in a child process with limits.
@@ -2468,6 +2470,11 @@ export interface components {
             memory_gib: number;
             /** Onnxruntime Version */
             onnxruntime_version: string;
+            /**
+             * Opset Max
+             * @description The highest opset that its ONNX Runtime takes; null: by its version.
+             */
+            opset_max?: number | null;
             /** Slots */
             slots: components["schemas"]["SlotIn"][];
         };
@@ -2643,6 +2650,29 @@ export interface components {
              * @description The maker's board power.
              */
             watts: number;
+        };
+        /**
+         * DeviceReading
+         * @description How one device of a machine does now. What its driver does not tell is null.
+         */
+        DeviceReading: {
+            /**
+             * Device
+             * @description `cpu`, or as the slot's `device_key` says.
+             */
+            device: string;
+            /** Memory Gib */
+            memory_gib?: number | null;
+            /** Memory Used Gib */
+            memory_used_gib?: number | null;
+            /** Name */
+            name: string;
+            /** Power W */
+            power_w?: number | null;
+            /** Temperature C */
+            temperature_c?: number | null;
+            /** Utilisation Percent */
+            utilisation_percent?: number | null;
         };
         /**
          * DeviceTableBody
@@ -2844,6 +2874,8 @@ export interface components {
          * @description A sign of life. There is no field for a bill.
          */
         HeartbeatIn: {
+            /** Devices */
+            devices?: components["schemas"]["DeviceReading"][];
             /** Metrics */
             metrics?: {
                 [key: string]: number;
@@ -3119,7 +3151,8 @@ export interface components {
             status: "queued" | "running" | "succeeded" | "failed" | "cancelled";
             /**
              * Waiting Reason
-             * @description While it waits: no_capacity, slot_memory, price_below_market, model_loading, funds or provider_failing.
+             * @description While it waits: no_capacity, slot_memory, price_below_market, model_loading, funds, provider_failing, or which ONNX Runtime its
+             *     model needs, such as `needs ONNX Runtime ≥ 1.25`.
              */
             waiting_reason?: string | null;
             /**
@@ -3399,6 +3432,32 @@ export interface components {
             visibility: "private" | "public";
         };
         /**
+         * ModelPriceIn
+         * @description What to ask for a single model.
+         */
+        ModelPriceIn: {
+            /**
+             * Model
+             * @description Its id, or a name that you could run it by.
+             */
+            model: string;
+            /**
+             * Price Usd Per Hour
+             * @description Decimal USD per hour, such as "0.02".
+             */
+            price_usd_per_hour: string;
+        };
+        /**
+         * ModelPriceOut
+         * @description What a slot asks for a single model.
+         */
+        ModelPriceOut: {
+            /** Model Id */
+            model_id: string;
+            /** @description null: it is not run here. */
+            price_per_hour: components["schemas"]["Money"] | null;
+        };
+        /**
          * Money
          * @description An exact amount.
          */
@@ -3451,7 +3510,7 @@ export interface components {
         OfferOut: {
             /**
              * Accelerator
-             * @description cpu, cuda, directml, coreml or npu.
+             * @description cpu, cuda, rocm, directml, coreml, openvino or npu.
              */
             accelerator: string;
             /** Device */
@@ -3473,6 +3532,11 @@ export interface components {
             isolation: string;
             /** Memory Gib */
             memory_gib: number;
+            /**
+             * Opset Max
+             * @description The highest opset that its ONNX Runtime takes; null: nobody knows, so it is tried.
+             */
+            opset_max: number | null;
             /**
              * Own
              * @description Whether the machine is yours; then your jobs run on it only if they say so.
@@ -4081,6 +4145,11 @@ export interface components {
          * @description What to change of a machine; what is left out stays.
          */
         ProviderChangeIn: {
+            /**
+             * Models
+             * @description Of every slot.
+             */
+            models?: components["schemas"]["ModelPriceIn"][];
             /** Name */
             name?: string | null;
             /**
@@ -4133,6 +4202,11 @@ export interface components {
             };
             /** Created At */
             created_at: string;
+            /**
+             * Devices
+             * @description How its devices did at the last heartbeat.
+             */
+            devices: components["schemas"]["DeviceReading"][];
             /** Id */
             id: string;
             /** Last Heartbeat At */
@@ -4448,7 +4522,7 @@ export interface components {
         RequirementsIn: {
             /**
              * Accelerator
-             * @description Some of cpu, cuda, directml, coreml, npu.
+             * @description Some of cpu, cuda, rocm, directml, coreml, openvino, npu.
              * @default []
              */
             accelerator: string[];
@@ -4608,6 +4682,8 @@ export interface components {
         SlotChangeIn: {
             /** Enabled */
             enabled?: boolean | null;
+            /** Models */
+            models?: components["schemas"]["ModelPriceIn"][];
             /**
              * Price Usd Per Hour
              * @description An own rate, or `auto`: it follows the suggestion.
@@ -4627,6 +4703,18 @@ export interface components {
             benchmark_runs_per_s: number;
             /** Device */
             device: string;
+            /**
+             * Device Id
+             * @description How ONNX Runtime there is told which device; empty: its default one.
+             * @default
+             */
+            device_id: string;
+            /**
+             * Device Key
+             * @description The owner's word for the device, such as `cuda:1`.
+             * @default
+             */
+            device_key: string;
             /** Execution Provider */
             execution_provider: string;
             /** Memory Gib */
@@ -4649,12 +4737,22 @@ export interface components {
             benchmark_runs_per_s: number;
             /** Device */
             device: string;
+            /**
+             * Device Key
+             * @description Your word for the device, as in `provider-join --without`; empty: its agent is older than that.
+             */
+            device_key: string;
             /** Enabled */
             enabled: boolean;
             /** Execution Provider */
             execution_provider: string;
             /** Memory Gib */
             memory_gib: number;
+            /**
+             * Models
+             * @description For which single models it asks something else.
+             */
+            models: components["schemas"]["ModelPriceOut"][];
             /**
              * Price
              * @description `auto`: it follows the suggestion; `own`: you set it.
@@ -7174,8 +7272,9 @@ export interface operations {
     marketplace_list_offers: {
         parameters: {
             query?: {
-                accelerator?: ("cpu" | "cuda" | "directml" | "coreml" | "npu") | null;
+                accelerator?: ("cpu" | "cuda" | "rocm" | "directml" | "coreml" | "openvino" | "npu") | null;
                 region?: string | null;
+                model?: string | null;
                 /** @description Rows of a page. */
                 limit?: number;
                 /** @description `next_cursor` of the page before. */

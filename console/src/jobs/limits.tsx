@@ -14,7 +14,7 @@ export interface Limits {
   ownMachines: boolean;
 }
 
-const ACCELERATORS = ["cpu", "cuda", "directml", "coreml", "npu"];
+const ACCELERATORS = ["cpu", "cuda", "rocm", "directml", "coreml", "openvino", "npu"];
 
 export function emptyLimits(before: Request | null): Limits {
   return {

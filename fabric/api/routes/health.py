@@ -1,6 +1,5 @@
 """/livez, /readyz and /metrics."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
@@ -10,8 +9,8 @@ from fabric.api.schemas.common import Body
 from fabric.billing import ledger
 from fabric.core import clock, telemetry
 from fabric.core.errors import DatabaseUnavailable, StorageUnavailable
-from fabric.core.telemetry import Fact
-from fabric.db.census import census
+from fabric.core.telemetry import Fact, Values
+from fabric.db.census import census, device_readings
 from fabric.db.engine import Reader
 from fabric.wiring import Services
 
@@ -47,15 +46,16 @@ async def readyz(services: ServicesDep) -> Health:
 
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request, services: ServicesDep, hub: EventsDep) -> Response:
-    """Prometheus metrics: HTTP of this process, and jobs, subtasks, machines and books of the whole fabric."""
-    facts: list[tuple[Fact, Mapping[str, float]]] = [(telemetry.WATCHERS, {"": hub.watchers}), *await _facts(request, services)]
+    """Prometheus metrics: HTTP of this process, and jobs, subtasks, machines, their devices and books of the whole fabric."""
+    facts: list[tuple[Fact, Values]] = [(telemetry.WATCHERS, {"": hub.watchers}), *await _facts(request, services)]
     return Response(telemetry.exposition(facts), headers={"Content-Type": telemetry.METRICS_TYPE})
 
 
-async def _facts(request: Request, services: Services) -> list[tuple[Fact, Mapping[str, float]]]:
+async def _facts(request: Request, services: Services) -> list[tuple[Fact, Values]]:
     try:
         async with services.database.reading() as reader:
             counts = await census(reader)
+            readings = await device_readings(reader)
             balance = await _trial_balance(request, reader)
     except DatabaseUnavailable:
         return []  # what this process counts is worth telling most when the database is away
@@ -64,6 +64,7 @@ async def _facts(request: Request, services: Services) -> list[tuple[Fact, Mappi
         (telemetry.SUBTASKS, counts.subtasks),
         (telemetry.PROVIDERS, counts.providers),
         (telemetry.TRIAL_BALANCE, {"": balance}),
+        *((fact, readings.get(name, {})) for name, fact in telemetry.DEVICES.items()),
     ]
 
 

@@ -23,12 +23,17 @@ async def list_offers(
     principal: Caller,
     services: ServicesDep,
     page: PageDep,
-    accelerator: Annotated[Literal["cpu", "cuda", "directml", "coreml", "npu"] | None, Query()] = None,
+    accelerator: Annotated[Literal["cpu", "cuda", "rocm", "directml", "coreml", "openvino", "npu"] | None, Query()] = None,
     region: Annotated[str | None, Query(max_length=63)] = None,
+    model: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Page[OfferOut]:
-    """Slots of machines that are online now, the cheapest first."""
+    """Slots of machines that are online now, the cheapest first; with `model`, those that run it, at what they ask for it."""
     async with services.database.reading() as reader:
         offers = await store.open_offers(reader)
+        if model is not None:
+            model_id = str((await registry.find_version(reader, principal.user_id, model)).model_id)
+            asking = [offer.asking(model_id) for offer in offers]
+            offers = sorted((o for o in asking if o is not None), key=lambda o: (o.rate_nanos_per_hour, o.provider_id, o.slot))
     suiting = [o for o in offers if accelerator in {None, o.accelerator} and region in {None, o.region}]
     start = page.before_number or 0  # the cursor is a rank: offers come and go, and nothing better lasts
     ranked = list(enumerate(suiting, start=1))[start : start + page.fetch]

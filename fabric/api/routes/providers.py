@@ -34,11 +34,12 @@ from fabric.api.schemas.providers import (
     SessionIn,
     SessionOut,
 )
+from fabric.catalog import registry
 from fabric.core.errors import NotFound
-from fabric.core.ids import JoinTokenId, ProviderId
+from fabric.core.ids import JoinTokenId, ModelId, ProviderId, UserId
 from fabric.db.engine import Reader
 from fabric.marketplace import prices
-from fabric.providers import enroll, presence, store
+from fabric.providers import enroll, presence, store, token_store
 from fabric.wiring import Services
 
 router = APIRouter(prefix="/api/v1/providers", tags=["providers"])
@@ -101,7 +102,7 @@ async def create_join_token(body: JoinTokenIn, principal: ProvidersCaller, servi
 async def list_join_tokens(principal: ProvidersCaller, services: ServicesDep, page: PageDep) -> Page[JoinTokenOut]:
     """Your tokens, newest first."""
     async with services.database.reading() as reader:
-        rows = await store.list_join_tokens(reader, principal.user_id, page.before, page.fetch)
+        rows = await token_store.list_join_tokens(reader, principal.user_id, page.before, page.fetch)
     return page_of(rows, page, cursor=lambda token: token.id, render=JoinTokenOut.of)
 
 
@@ -109,7 +110,7 @@ async def list_join_tokens(principal: ProvidersCaller, services: ServicesDep, pa
 async def revoke_join_token(token_id: str, principal: ProvidersCaller, services: ServicesDep) -> Response:
     """Let nobody else in with this token; machines that joined stay."""
     async with services.database.transaction() as tx:
-        await store.revoke_join_token(tx, principal.user_id, JoinTokenId.parse(token_id))
+        await token_store.revoke_join_token(tx, principal.user_id, JoinTokenId.parse(token_id))
     return Response(status_code=204)
 
 
@@ -175,9 +176,11 @@ async def show_provider(provider_id: str, principal: ProvidersCaller, services: 
 async def change_provider(
     provider_id: str, body: ProviderChangeIn, principal: ProvidersCaller, services: ServicesDep
 ) -> ProviderOut:
-    """Change name, state (paused or online) or prices; leased work keeps the price it was leased at."""
+    """Change name, state (paused or online) or prices, also those for single models; leased work keeps the price it was leased at."""
     async with services.database.transaction() as tx:
-        return ProviderOut.of(await presence.change(tx, principal.user_id, ProviderId.parse(provider_id), body.changes()))
+        model_ids = {name: await _model_id(tx, principal.user_id, name) for name in sorted(body.model_names)}
+        changes = body.changes(model_ids)
+        return ProviderOut.of(await presence.change(tx, principal.user_id, ProviderId.parse(provider_id), changes))
 
 
 @router.delete("/{provider_id}", status_code=204)
@@ -186,6 +189,13 @@ async def remove_provider(provider_id: str, principal: ProvidersCaller, services
     async with services.database.transaction() as tx:
         await presence.remove(tx, principal.user_id, ProviderId.parse(provider_id))
     return Response(status_code=204)
+
+
+async def _model_id(reader: Reader, owner_id: UserId, name: str) -> str:
+    """A model's id as it is, since others' private models have no name here; a name must be one that the owner could run."""
+    if name.startswith(f"{ModelId.prefix}_"):
+        return str(ModelId.parse(name))
+    return str((await registry.find_version(reader, owner_id, name)).model_id)
 
 
 async def _suggested_rates(reader: Reader, services: Services) -> enroll.RateOf:

@@ -11,6 +11,7 @@ from fabric.catalog.registry import ModelVersion
 from fabric.core.ids import QuoteId, UserId
 from fabric.db.engine import Transaction
 from fabric.jobs.job import JobSpec
+from fabric.jobs.requirements import Format
 from fabric.jobs.resolve import resolve_job
 from fabric.jobs.submit import hold_for, price_job
 from fabric.marketplace import store
@@ -33,6 +34,7 @@ async def quote(request: Request, body: QuoteIn, principal: JobsCaller, services
         priced = await price_job(
             tx, principal.user_id, spec, items=items, item_us=version.profile["item_us"], settings=services.settings,
             memory_bytes=version.profile["memory_bytes"], tells_capacity=True,
+            model_format=Format.of(version.inspection), model_id=str(version.model_id),
         )  # fmt: skip
         quote_id = QuoteId.new()
         answer = QuoteOut.of(

@@ -19,6 +19,7 @@ from fabric.core.ids import JobId, QuoteId, UserId
 from fabric.db.engine import Transaction
 from fabric.identity.access import Principal
 from fabric.jobs import store
+from fabric.jobs.requirements import Format
 from fabric.jobs.resolve import resolve_job
 from fabric.jobs.retry import resolve_missing
 from fabric.jobs.split import count_subtasks
@@ -36,7 +37,8 @@ async def dry_run(body: JobIn, principal: JobsCaller, services: ServicesDep) -> 
     async with services.database.reading() as reader:
         quote = await price_job(
             reader, principal.user_id, spec, items=resolved.items_total, item_us=resolved.item_us, settings=services.settings,
-            memory_bytes=resolved.memory_bytes,
+            memory_bytes=resolved.memory_bytes, model_format=Format.of(resolved.version.inspection),
+            model_id=str(resolved.version.model_id),
         )  # fmt: skip
         balance = await wallet.balance(reader, principal.user_id)
     hold = hold_for(spec, quote)

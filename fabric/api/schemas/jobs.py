@@ -89,7 +89,7 @@ class RequirementsIn(Body):
     """What the machines must be. What is left out does not matter."""
 
     accelerator: Annotated[list[str], Field(max_length=10)] = []
-    """Some of cpu, cuda, directml, coreml, npu."""
+    """Some of cpu, cuda, rocm, directml, coreml, openvino, npu."""
     memory_gib_min: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     region: Annotated[list[str], Field(max_length=100)] = []
     providers: ProvidersIn = ProvidersIn()
@@ -258,7 +258,8 @@ class JobOut(Body):
     quote_id: str | None = None
     """The quote that it was submitted with."""
     waiting_reason: str | None = None
-    """While it waits: no_capacity, slot_memory, price_below_market, model_loading, funds or provider_failing."""
+    """While it waits: no_capacity, slot_memory, price_below_market, model_loading, funds, provider_failing, or which ONNX Runtime its
+    model needs, such as `needs ONNX Runtime ≥ 1.25`."""
     waiting_since: Moment | None = None
     """Since when it waits for that. A job that waits for funds ends when it has waited too long."""
     error: JobErrorOut | None = None

@@ -24,7 +24,7 @@ class OfferOut(Body):
     provider_name: str
     slot: int
     accelerator: str
-    """cpu, cuda, directml, coreml or npu."""
+    """cpu, cuda, rocm, directml, coreml, openvino or npu."""
     device: str
     threads: int
     memory_gib: float
@@ -38,6 +38,8 @@ class OfferOut(Body):
     """What its agent says stands between a model and the machine: `sandbox` (no network, no files) or `process` (a child with limits)."""
     is_auto: bool
     """Whether its price follows the suggestion; else its owner has set it."""
+    opset_max: int | None
+    """The highest opset that its ONNX Runtime takes; null: nobody knows, so it is tried."""
     own: bool
     """Whether the machine is yours; then your jobs run on it only if they say so."""
 
@@ -45,8 +47,12 @@ class OfferOut(Body):
     def of(cls, offer: Offer, caller: UserId) -> "OfferOut":
         """Show an offer to `caller`, without saying who owns the machine."""
         facts = asdict(offer)
-        rate, owner_id, provider_id = facts.pop("rate_nanos_per_hour"), facts.pop("owner_id"), facts.pop("provider_id")
-        return cls(provider_id=str(provider_id), price_per_hour=Money.of(rate), own=owner_id == caller, **facts)
+        for name in ("rate_nanos_per_hour", "owner_id", "provider_id", "newest", "model_rates"):
+            del facts[name]
+        return cls(
+            provider_id=str(offer.provider_id), price_per_hour=Money.of(offer.rate_nanos_per_hour), own=offer.owner_id == caller,
+            opset_max=offer.newest.opset or None, **facts,
+        )  # fmt: skip
 
 
 class PublicModelOut(Body):

@@ -1,14 +1,15 @@
 """Bodies of /api/v1/providers, including the capability report."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
 from fabric.api.schemas.common import Body, Moment, Money
 from fabric.core.money import usd_nanos
-from fabric.providers import enroll, presence, store
+from fabric.providers import enroll, presence, store, token_store
 from fabric.providers.capabilities import Capabilities, SlotReport
-from fabric.providers.rates import AUTO, Rate
+from fabric.providers.rates import AUTO, REFUSE, ModelRate, Rate
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Price = Annotated[str, Field(max_length=40, description='Decimal USD per hour, such as "0.02".')]
@@ -39,7 +40,7 @@ class JoinTokenOut(Body):
     created_at: Moment
 
     @classmethod
-    def of(cls, token: store.JoinToken) -> Self:
+    def of(cls, token: token_store.JoinToken) -> Self:
         """Show a token."""
         return cls(
             id=str(token.id), label=token.label, hint=token.hint, uses_max=token.uses_max, uses=token.uses,
@@ -65,6 +66,10 @@ class SlotIn(Body):
     threads: int
     memory_gib: float
     benchmark_runs_per_s: float
+    device_id: Annotated[str, Field(max_length=80)] = ""
+    """How ONNX Runtime there is told which device; empty: its default one."""
+    device_key: Annotated[str, Field(max_length=80)] = ""
+    """The owner's word for the device, such as `cuda:1`."""
 
 
 class CapabilitiesIn(Body):
@@ -79,11 +84,16 @@ class CapabilitiesIn(Body):
     isolation: Text = "process"
     """`sandbox`: models run without network and files; `process`: in a child process with limits."""
 
+    opset_max: int | None = None
+    """The highest opset that its ONNX Runtime takes; null: by its version."""
+    ir_version_max: int | None = None
+
     def report(self) -> Capabilities:
         """The same as a value of the domain, not yet checked."""
         return Capabilities(
             self.cpu, self.cpu_cores, self.memory_gib, self.onnxruntime_version, tuple(self.execution_providers),
             tuple(SlotReport(**slot.model_dump()) for slot in self.slots), self.isolation,
+            self.opset_max, self.ir_version_max,
         )  # fmt: skip
 
 
@@ -167,6 +177,23 @@ class SlotStateIn(Body):
     state: Text
 
 
+Percent = Annotated[float, Field(ge=0, le=100)]
+Amount = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class DeviceReading(Body):
+    """How one device of a machine does now. What its driver does not tell is null."""
+
+    device: Annotated[str, Field(min_length=1, max_length=40, pattern="^[a-z0-9:._-]+$")]
+    """`cpu`, or as the slot's `device_key` says."""
+    name: Text
+    utilisation_percent: Percent | None = None
+    memory_used_gib: Amount | None = None
+    memory_gib: Amount | None = None
+    temperature_c: Annotated[float, Field(ge=-100, le=500)] | None = None
+    power_w: Amount | None = None
+
+
 class HeartbeatIn(Body):
     """A sign of life. There is no field for a bill."""
 
@@ -174,10 +201,14 @@ class HeartbeatIn(Body):
     state: Literal["starting", "running", "draining", "left"]
     slots: list[SlotStateIn] = Field(default_factory=list, max_length=64)
     metrics: dict[Text, float] = Field(default_factory=dict, max_length=32)
+    devices: list[DeviceReading] = Field(default_factory=list, max_length=64)
 
     def report(self) -> presence.Report:
         """The same as a value of the domain."""
-        return presence.Report(self.ray_node_id, self.state, [slot.model_dump() for slot in self.slots], self.metrics)
+        return presence.Report(
+            self.ray_node_id, self.state, [slot.model_dump() for slot in self.slots], self.metrics,
+            devices=[device.model_dump(exclude_none=True) for device in self.devices],
+        )  # fmt: skip
 
 
 class OrdersOut(Body):
@@ -202,6 +233,15 @@ class OrdersOut(Body):
         )
 
 
+class ModelPriceIn(Body):
+    """What to ask for a single model."""
+
+    model: Text
+    """Its id, or a name that you could run it by."""
+    price_usd_per_hour: Price
+    """An own rate for it, `refuse`: it is not run here, or `auto`: whatever is asked otherwise."""
+
+
 class SlotChangeIn(Body):
     """What to change of one slot."""
 
@@ -209,6 +249,7 @@ class SlotChangeIn(Body):
     price_usd_per_hour: Price | None = None
     """An own rate, or `auto`: it follows the suggestion."""
     enabled: bool | None = None
+    models: list[ModelPriceIn] = Field(default_factory=list, max_length=64)
 
 
 class ProviderChangeIn(Body):
@@ -219,15 +260,32 @@ class ProviderChangeIn(Body):
     price_usd_per_hour: Price | None = None
     """Of every slot; `auto`: it follows the suggestion."""
     slots: list[SlotChangeIn] = Field(default_factory=list, max_length=64)
+    models: list[ModelPriceIn] = Field(default_factory=list, max_length=64)
+    """Of every slot."""
 
-    def changes(self) -> presence.Changes:
-        """The same as a value of the domain.
+    @property
+    def model_names(self) -> set[str]:
+        """All models that are named."""
+        return {entry.model for entries in (self.models, *(slot.models for slot in self.slots)) for entry in entries}
+
+    def changes(self, model_ids: Mapping[str, str]) -> presence.Changes:
+        """The same as a value of the domain; `model_ids` has the id of each of `model_names`.
 
         Raises:
             Invalid: a price is no amount.
         """
         slots = tuple((slot.slot, _rate(slot.price_usd_per_hour), slot.enabled) for slot in self.slots)
-        return presence.Changes(self.name, self.state, _rate(self.price_usd_per_hour), slots)
+        entries = [(None, entry) for entry in self.models] + [(slot.slot, entry) for slot in self.slots for entry in slot.models]
+        models = tuple((slot, model_ids[entry.model], _model_rate(entry.price_usd_per_hour)) for slot, entry in entries)
+        return presence.Changes(self.name, self.state, _rate(self.price_usd_per_hour), slots, models)
+
+
+class ModelPriceOut(Body):
+    """What a slot asks for a single model."""
+
+    model_id: str
+    price_per_hour: Money | None
+    """null: it is not run here."""
 
 
 class SlotOut(Body):
@@ -236,6 +294,8 @@ class SlotOut(Body):
     slot: int
     accelerator: str
     device: str
+    device_key: str
+    """Your word for the device, as in `provider-join --without`; empty: its agent is older than that."""
     execution_provider: str
     threads: int
     memory_gib: float
@@ -244,6 +304,8 @@ class SlotOut(Body):
     price: Literal["auto", "own"]
     """`auto`: it follows the suggestion; `own`: you set it."""
     enabled: bool
+    models: list[ModelPriceOut]
+    """For which single models it asks something else."""
 
 
 class ProviderOut(Body):
@@ -258,6 +320,8 @@ class ProviderOut(Body):
     agent_state: dict[str, Any]
     """The last heartbeat's report."""
     slots: list[SlotOut]
+    devices: list[DeviceReading]
+    """How its devices did at the last heartbeat."""
     last_heartbeat_at: Moment | None
     created_at: Moment
 
@@ -266,10 +330,14 @@ class ProviderOut(Body):
         """Show a machine to its owner."""
         slots = [
             SlotOut(
-                slot=s.slot, accelerator=s.accelerator, device=s.device, execution_provider=s.execution_provider,
+                slot=s.slot, accelerator=s.accelerator, device=s.device, device_key=s.device_key, execution_provider=s.execution_provider,
                 threads=s.threads, memory_gib=s.memory_gib, benchmark_runs_per_s=s.benchmark_runs_per_s,
                 price_per_hour=Money.of(s.rate_nanos_per_hour), enabled=s.enabled,
                 price="auto" if s.is_auto else "own",
+                models=[
+                    ModelPriceOut(model_id=model_id, price_per_hour=None if rate is None else Money.of(rate))
+                    for model_id, rate in sorted(s.model_rates.items())
+                ],
             )
             for s in machine.slots
         ]  # fmt: skip
@@ -278,9 +346,14 @@ class ProviderOut(Body):
                 "id": str(machine.id), "name": machine.name, "status": machine.status,
                 "region": machine.labels.get("fabric.region", "unknown"), "agent_version": machine.agent_version,
                 "capabilities": machine.capabilities, "agent_state": machine.agent_state, "slots": slots,
+                "devices": machine.agent_state.get("devices", []),
                 "last_heartbeat_at": machine.last_heartbeat_at, "created_at": machine.created_at,
             }
         )  # fmt: skip
+
+
+def _model_rate(price: str) -> ModelRate:
+    return REFUSE if price == REFUSE else AUTO if price == AUTO else usd_nanos(price)
 
 
 def _rate(price: str | None) -> Rate | None:

@@ -6,10 +6,12 @@ from importlib.metadata import version
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from fabric import wiring
 from fabric.api.app import create_app
-from fabric.api.routes import auth, providers
+from fabric.api.routes import auth, health, providers
+from fabric.core.ids import ModelId
 from tests.fixtures.api import Person, client_of, register, started
 from tests.fixtures.machines import NODE
 
@@ -18,7 +20,7 @@ PATH = "/api/v1/providers"
 
 @pytest.fixture
 async def http(machine_settings) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(lambda: wiring.build(machine_settings), [auth.router, providers.router])
+    app = create_app(lambda: wiring.build(machine_settings), [auth.router, health.router, providers.router])
     async with started(app), client_of(app) as client:
         yield client
 
@@ -64,6 +66,54 @@ async def enrolled(http, owner) -> dict:
 
 def machine_headers(machine: dict) -> dict[str, str]:
     return {"Authorization": f"Bearer {machine['credential']}"}
+
+
+async def test_devices_say_how_they_do_and_a_reading_that_cannot_be_is_refused(http, owner):
+    machine = await enrolled(http, owner)
+    cpu = {"device": "cpu", "name": "AMD EPYC", "utilisation_percent": 12.5, "memory_used_gib": 3.0, "memory_gib": 16.0}
+    gpu = {"device": "cuda:0", "name": "RTX 4090", "utilisation_percent": 99.0, "temperature_c": 71.0, "power_w": 312.4}
+    assert (await beat(http, machine, devices=[cpu, gpu])).status_code == 200
+    shown = (await http.get(f"{PATH}/{machine['provider_id']}", headers=owner.headers)).json()
+    unknown = {"utilisation_percent": None, "memory_used_gib": None, "memory_gib": None, "temperature_c": None, "power_w": None}
+    assert shown["devices"] == [{**unknown, **cpu}, {**unknown, **gpu}]
+    assert shown["slots"][0]["device_key"] == ""
+    families = text_string_to_metric_families((await http.get("/metrics")).text)
+    told = {(s.name, s.labels["device"]): s.value for f in families for s in f.samples if s.labels.get("provider") == shown["id"]}
+    assert told["fabric_device_temperature_celsius", "cuda:0"] == 71.0
+    assert told["fabric_device_power_watts", "cuda:0"] == 312.4
+    assert told["fabric_device_memory_used_gib", "cpu"] == 3.0
+    assert ("fabric_device_power_watts", "cpu") not in told
+    for wrong in ({**cpu, "utilisation_percent": 101}, {**cpu, "device": "x y"}, {**cpu, "power_w": -1}):
+        assert (await beat(http, machine, devices=[wrong])).status_code == 422
+    assert (await beat(http, machine, devices=[cpu] * 65)).status_code == 422
+
+
+async def test_prices_for_single_models_are_the_owners_and_only_for_models_that_there_are(http, owner, stranger):
+    machine = await enrolled(http, owner)
+    path = f"{PATH}/{machine['provider_id']}"
+    heavy, other = str(ModelId.new()), str(ModelId.new())
+    body = {
+        "models": [{"model": heavy, "price_usd_per_hour": "0.9"}],
+        "slots": [{"slot": 0, "models": [{"model": other, "price_usd_per_hour": "refuse"}]}],
+    }
+    changed = (await http.patch(path, json=body, headers=owner.headers)).json()
+    shown = {entry["model_id"]: entry["price_per_hour"] for entry in changed["slots"][0]["models"]}
+    assert shown == {heavy: {"usd_nanos": 900_000_000, "usd": "0.900000000"}, other: None}
+    assert changed["slots"][0]["price_per_hour"]["usd"] == "0.020000000"
+    back = {"models": [{"model": heavy, "price_usd_per_hour": "auto"}]}
+    assert [e["model_id"] for e in (await http.patch(path, json=back, headers=owner.headers)).json()["slots"][0]["models"]] == [
+        other
+    ]
+    for code, wrong in (
+        (404, {"model": "no-such-model"}),
+        (422, {"model": heavy, "price_usd_per_hour": "-1"}),
+        (404, {"model": "mdl_x"}),
+    ):
+        refused = await http.patch(path, json={"models": [{"price_usd_per_hour": "1", **wrong}]}, headers=owner.headers)
+        assert refused.status_code == code, refused.text
+    strange = {"slots": [{"slot": 7, "models": [{"model": heavy, "price_usd_per_hour": "1"}]}]}
+    assert (await http.patch(path, json=strange, headers=owner.headers)).status_code == 404
+    assert (await http.patch(path, json=body, headers=stranger.headers)).status_code == 404
 
 
 async def beat(http, machine, headers=None, **report) -> httpx.Response:

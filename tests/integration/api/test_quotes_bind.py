@@ -1,9 +1,11 @@
 """A quote holds: a job gets what it was quoted or better, once, in time, and for that work only."""
 
+import json
+
 import pytest
 from sqlalchemy import text
 
-from fabric.core.ids import JobId, QuoteId
+from fabric.core.ids import JobId, ModelId, QuoteId
 from fabric.core.money import usd_nanos
 from fabric.db.tables import jobs
 from fabric.jobs.backlog import follow_demand
@@ -74,6 +76,30 @@ async def test_a_rate_that_follows_demand_cannot_outgrow_the_quote_while_it_hold
     bound = (await quoted(desk))["rate_bound"]["usd_nanos"]
     assert RATE * 1.10 <= bound <= RATE * 1.15
     assert (await quoted(desk, max_price_usd_per_hour="0.0105"))["rate_bound"]["usd"] == "0.010500000"
+
+
+async def test_what_an_owner_asks_for_a_single_model_is_what_is_quoted_offered_and_bound(desk: Desk):
+    before = await quoted(desk)
+    async with desk.bench.database.transaction() as tx:
+        query = text("SELECT v.model_id FROM quotes AS q JOIN model_versions AS v ON v.id = q.model_version_id WHERE q.id = :id")
+        model_id = (await tx.execute(query, {"id": QuoteId.parse(before["id"])})).scalar_one()
+        rates = json.dumps({str(ModelId.of(model_id)): 4 * RATE})
+        await tx.execute(text("UPDATE slots SET model_rates = CAST(:rates AS jsonb)"), {"rates": rates})
+    quote = await quoted(desk)
+    assert before["rate_bound"]["usd_nanos"] == RATE
+    assert quote["rate_min"]["usd_nanos"] == quote["rate_bound"]["usd_nanos"] == 4 * RATE
+    offers = "/api/v1/marketplace/offers"
+    prices = [
+        [o["price_per_hour"]["usd_nanos"] for o in (await desk.get(offers, **q)).json()["data"]] for q in ({}, {"model": "m"})
+    ]
+    assert prices == [[RATE], [4 * RATE]]
+    assert (await quoted(desk, max_price_usd_per_hour="0.01"))["capacity"]["slots_matching"] == 0
+    async with desk.bench.database.transaction() as tx:
+        await tx.execute(
+            text("UPDATE slots SET model_rates = CAST(:rates AS jsonb)"), {"rates": rates.replace(str(4 * RATE), "null")}
+        )
+    assert (await quoted(desk))["capacity"]["slots_matching"] == 0
+    assert (await desk.get(offers, model="m")).json()["data"] == []
 
 
 async def test_a_quote_is_good_once_and_a_refused_job_does_not_use_it_up(desk: Desk):

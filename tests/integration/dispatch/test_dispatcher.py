@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from sqlalchemy import select, text
 
 from fabric.actors.provider_actor import ProviderActor
-from fabric.db.tables import attempts
+from fabric.core.ids import ModelId
+from fabric.db.tables import attempts, model_versions
 from fabric.jobs import finish
+from fabric.providers import presence
 from tests.fixtures.dispatcher import DispatchBench, an_honest_actor
 from tests.fixtures.hostile_actors import BombError
+from tests.fixtures.jobs import RATE
 from tests.fixtures.onnx_models import identity
 
 
@@ -110,6 +114,46 @@ async def test_a_model_waits_for_a_machine_with_the_memory_that_it_was_measured_
     assert (await dispatch_bench.ended(job_id)).status == "succeeded"
     assert await dispatch_bench.bench.balance("provider:*:pending", large) > 0
     assert await dispatch_bench.bench.balance("provider:*:pending", small) == 0
+
+
+async def test_a_model_with_a_rate_of_its_own_is_billed_at_it_and_one_that_is_refused_waits(dispatch_bench: DispatchBench):
+    machine = await dispatch_bench.machine()
+    async with dispatch_bench.bench.database.reading() as reader:
+        query = select(model_versions.c.model_id).where(model_versions.c.id == dispatch_bench.bench.version)
+        model_id = str(ModelId.of((await reader.execute(query)).scalar_one()))
+
+    async def asks(rate: int | str) -> None:
+        async with dispatch_bench.bench.database.transaction() as tx:
+            changes = presence.Changes(models=((None, model_id, rate),))
+            await presence.change(tx, dispatch_bench.bench.lender, machine, changes)
+
+    await asks("refuse")
+    dispatch_bench.dispatch()
+    job_id = await dispatch_bench.job(rows_of(5))
+    await dispatch_bench.until(job_id, lambda job: job.waiting_reason == "no_capacity")
+    await asks(3 * RATE)
+    assert (await dispatch_bench.ended(job_id)).status == "succeeded"
+    assert {row["rate_nanos_per_hour"] for row in await dispatch_bench.bench.rows(attempts, job_id)} == {3 * RATE}
+
+
+async def test_a_model_waits_for_a_machine_whose_runtime_takes_it(dispatch_bench: DispatchBench):
+    async def says(statement: str, **values: Any) -> None:
+        async with dispatch_bench.bench.database.transaction() as tx:
+            await tx.execute(text(statement), values)
+        await dispatch_bench.wake("slots")
+
+    facts = "UPDATE providers SET capabilities = jsonb_build_object('onnxruntime_version', CAST(:version AS text)) WHERE id = :id"
+    newer = (
+        "UPDATE model_versions SET inspection = inspection || jsonb_build_object('opset', 26, 'ir_version', 10) WHERE id = :id"
+    )
+    await says(newer, id=dispatch_bench.bench.version)
+    machine = await dispatch_bench.machine()
+    await says(facts, id=machine, version="1.24.4")
+    dispatch_bench.dispatch()
+    job_id = await dispatch_bench.job(rows_of(5))
+    await dispatch_bench.until(job_id, lambda job: job.waiting_reason == "needs ONNX Runtime ≥ 1.25")
+    await says(facts, id=machine, version="1.31.1")
+    assert (await dispatch_bench.ended(job_id)).status == "succeeded"
 
 
 async def test_a_machine_that_dies_mid_subtask_is_not_paid_and_another_finishes(dispatch_bench: DispatchBench):

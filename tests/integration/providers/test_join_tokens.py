@@ -7,13 +7,13 @@ from sqlalchemy import text
 from fabric.core.errors import Conflict, FabricError, FleetUnavailable, Invalid, NotFound, Unauthenticated
 from fabric.core.ids import UserId
 from fabric.core.settings import RaySettings
-from fabric.providers import enroll, store
+from fabric.providers import enroll, store, token_store
 from tests.fixtures.machines import RAY, a_machine, a_settings, a_token, a_user, an_application, rate_of
 
 
 async def live_tokens(database, owner: UserId) -> int:
     async with database.reading() as reader:
-        return await store.count_live_join_tokens(reader, owner)
+        return await token_store.count_live_join_tokens(reader, owner)
 
 
 async def enrol(database, token: str, application=None, settings=None) -> enroll.Enrolment:
@@ -55,9 +55,9 @@ async def test_expired_revoked_and_invented_tokens_let_nobody_in(database):
         await tx.execute(
             text("UPDATE join_tokens SET expires_at = now() WHERE token_hash = :hash"), {"hash": enroll.secret_hash(expired)}
         )
-        token = next(t for t in await store.list_join_tokens(tx, owner, None, 10) if revoked.startswith(t.hint))
-        await store.revoke_join_token(tx, owner, token.id)
-        await store.revoke_join_token(tx, owner, token.id)
+        token = next(t for t in await token_store.list_join_tokens(tx, owner, None, 10) if revoked.startswith(t.hint))
+        await token_store.revoke_join_token(tx, owner, token.id)
+        await token_store.revoke_join_token(tx, owner, token.id)
     for secret in (expired, revoked, "fjt_invented", ""):
         with pytest.raises(Unauthenticated):
             await enrol(database, secret)
@@ -67,10 +67,10 @@ async def test_nobody_revokes_somebody_elses_token(database):
     owner, stranger = await a_user(database), await a_user(database)
     await a_token(database, owner)
     async with database.transaction() as tx:
-        (token,) = await store.list_join_tokens(tx, owner, None, 10)
-        assert await store.list_join_tokens(tx, stranger, None, 10) == []
+        (token,) = await token_store.list_join_tokens(tx, owner, None, 10)
+        assert await token_store.list_join_tokens(tx, stranger, None, 10) == []
         with pytest.raises(NotFound):
-            await store.revoke_join_token(tx, stranger, token.id)
+            await token_store.revoke_join_token(tx, stranger, token.id)
 
 
 async def test_the_number_of_live_tokens_is_limited_also_when_asked_for_all_at_once(database):
@@ -126,7 +126,7 @@ async def test_a_refused_enrolment_leaves_nothing_behind(database):
             await enrol(database, secret, application, given)
     async with database.reading() as reader:
         assert await store.count_providers(reader, owner) == 0
-        assert await store.count_live_join_tokens(reader, owner) == 1
+        assert await token_store.count_live_join_tokens(reader, owner) == 1
 
 
 async def test_enrolment_grants_labels_resources_and_a_credential_of_its_own(database):

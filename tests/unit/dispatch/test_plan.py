@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from fabric.core.ids import ProviderId, UserId
 from fabric.dispatch.plan import plan
 from fabric.dispatch.snapshot import PlanRules, SlotView, Snapshot
-from fabric.jobs.requirements import Requirements
+from fabric.jobs.requirements import Format, Requirements
+from fabric.providers.runtimes import Newest
 from tests.fixtures.dispatching import MODEL, RATE, a_job, a_slot
 
 RULES = PlanRules(order_target_s=0.7, orders_per_slot=2, subtasks_per_order_max=512)
@@ -101,6 +102,30 @@ def test_a_job_whose_model_fits_no_slot_says_that_memory_is_what_it_waits_for():
     wants_cuda = Requirements(accelerators=frozenset({"cuda"}))
     refused = plan_for([a_job(memory_bytes=8 * 2**30, requirements=wants_cuda)], a_slot(1), a_slot(2))
     assert set(refused.reasons.values()) == {"no_capacity"}
+
+
+def test_a_model_goes_only_to_machines_whose_runtime_takes_it_and_the_job_says_what_it_needs():
+    old, new, unknown = a_slot(1, newest=Newest(23, 11)), a_slot(2, newest=Newest(26, 13)), a_slot(3)
+    job = a_job(model_format=Format(opset=26, ir_version=11))
+    assert set(slots_of(plan_for([job], old, new, unknown))) == {new.id, unknown.id}
+    refused = plan_for([job], old)
+    assert refused.assignments == ()
+    assert set(refused.reasons.values()) == {"needs ONNX Runtime ≥ 1.25"}
+    assert set(slots_of(plan_for([a_job(model_format=Format(17, 8))], old))) == {old.id}
+
+
+def test_a_model_is_paid_what_its_owner_asks_for_it_and_not_run_where_it_is_refused():
+    dear, refusing, plain = a_slot(1, model_rates={"mdl_1": 5 * RATE}), a_slot(2, model_rates={"mdl_1": None}), a_slot(3)
+    planned = plan_for([a_job(model_id="mdl_1")], dear, refusing, plain)
+    assert {a.slot: a.rate_nanos_per_hour for a in planned.assignments} == {dear.id: 5 * RATE, plain.id: RATE}
+    assert set(slots_of(plan_for([a_job(model_id="mdl_2")], refusing))) == {refusing.id}
+    reasons = [plan_for([a_job(model_id="mdl_1", rate_nanos_per_hour_max=RATE)], slot).reasons for slot in (dear, refusing)]
+    assert [set(told.values()) for told in reasons] == [{"price_below_market"}, {"no_capacity"}]
+
+
+def test_ones_own_machine_runs_ones_own_model_for_nothing_whatever_it_asks_of_others():
+    mine = a_slot(1, owner_id=UserId(int=1), model_rates={"mdl_1": None})
+    assert {a.rate_nanos_per_hour for a in plan_for([a_job(model_id="mdl_1", own_machines=True)], mine).assignments} == {0}
 
 
 def test_a_retry_avoids_the_provider_that_failed_when_there_is_another_one():

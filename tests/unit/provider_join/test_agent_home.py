@@ -86,3 +86,12 @@ def test_orphans_of_a_killed_agent_are_ended_and_nobody_else(tmp_path):
         assert not left.exists()
         assert end_orphans(home) == 0
         other.kill()
+
+
+def test_where_ray_joins_no_cluster_by_itself_it_is_told_to_and_finds_a_home_of_its_own(tmp_path):
+    home, scratch = Home(tmp_path / "agent"), tmp_path / "tmp"
+    told = {system: clean_environment(home, scratch, {}, system) for system in ("linux", "darwin", "win32")}
+    switch = {system: environment.get("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER") for system, environment in told.items()}
+    assert switch == {"linux": None, "darwin": "1", "win32": "1"}
+    assert told["win32"]["USERPROFILE"] == told["win32"]["LOCALAPPDATA"] == told["win32"]["HOME"] == str(home.ray_home)
+    assert "USERPROFILE" not in told["linux"]

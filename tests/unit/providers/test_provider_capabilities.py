@@ -40,6 +40,8 @@ def test_an_honest_report_is_accepted():
         replace(CPU, benchmark_runs_per_s=float("inf")),
         replace(CPU, benchmark_runs_per_s=0.0),
         replace(CPU, device=""),
+        replace(CPU, device_id="0\nLD_PRELOAD=x"),
+        replace(CPU, device_key="cuda 1"),
     ],
 )
 def test_a_slot_that_cannot_be_true_is_refused(slot):
@@ -56,6 +58,12 @@ def test_an_isolation_that_does_not_exist_is_refused():
     check_capabilities(replace(a_report(), isolation="sandbox"))
     with pytest.raises(Invalid, match="isolation"):
         check_capabilities(replace(a_report(), isolation="perfect"))
+
+
+@pytest.mark.parametrize("change", [{"opset_max": 0}, {"ir_version_max": 10**9}])
+def test_a_runtime_that_cannot_be_is_refused(change):
+    with pytest.raises(Invalid, match="between 1 and"):
+        check_capabilities(replace(a_report(), **change))
 
 
 def test_no_slots_too_many_slots_and_misnumbered_slots_are_refused():
