@@ -25,14 +25,18 @@ async def list_offers(
     page: PageDep,
     accelerator: Annotated[Literal["cpu", "cuda", "directml", "coreml", "npu"] | None, Query()] = None,
     region: Annotated[str | None, Query(max_length=63)] = None,
+    model: Annotated[str | None, Query(max_length=300, description="Say what items of this model take on each slot.")] = None,
 ) -> Page[OfferOut]:
-    """Slots of machines that are online now, the cheapest first."""
+    """Slots of machines that are online now, the cheapest first; with `model` the cheapest for an item of it."""
     async with services.database.reading() as reader:
+        wanted = None if model is None else await registry.find_version(reader, principal.user_id, model)
         offers = await store.open_offers(reader)
+    if wanted is not None:
+        offers.sort(key=lambda offer: offer.rate_nanos_per_hour / offer.speed)
     suiting = [o for o in offers if accelerator in {None, o.accelerator} and region in {None, o.region}]
     start = page.before_number or 0  # the cursor is a rank: offers come and go, and nothing better lasts
     ranked = list(enumerate(suiting, start=1))[start : start + page.fetch]
-    return page_of(ranked, page, cursor=lambda pair: pair[0], render=lambda pair: OfferOut.of(pair[1], principal.user_id))
+    return page_of(ranked, page, cursor=lambda pair: pair[0], render=lambda pair: OfferOut.of(pair[1], principal.user_id, wanted))
 
 
 @router.get("/models", response_model=Page[PublicModelOut])
