@@ -23,7 +23,8 @@ for (let time = 0; time < OPENINGS; time += 1) {
   await page.goto(`${url}/console/jobs/${job}`, { waitUntil: "commit" });
   const started = await page.evaluate(() => performance.timeOrigin);
   await page.waitForFunction(
-    () => document.querySelector("h1") && document.querySelector("canvas.gantt") && !document.querySelector(".skeleton"),
+    () =>
+      document.querySelector("h1") && document.querySelector("canvas.gantt") && !document.querySelector(".skeleton"),
     null,
     { polling: 10 },
   );

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { pictureLayout, viewOf } from "../src/jobs/results";
+import { pictureLayout, viewOf } from "../src/jobs/views";
 import {
   areProbabilities,
   halfToNumber,
@@ -77,7 +77,8 @@ test("an output is shown as what it is", () => {
   expect(viewOf(tensor("int64", [2], 3, 4), null)).toBe("labels");
   expect(viewOf(tensor("float32", [1, 2], 0.25, 0.75), null)).toBe("classes");
   expect(viewOf(tensor("float32", [1, 2], 5, -3), ["cat", "dog"])).toBe("classes");
-  expect(viewOf(tensor("float32", [1, 2], 5, -3), null)).toBe("numbers");
+  expect(viewOf(tensor("float32", [1, 2], 5, -3), null)).toBe("table");
+  expect(viewOf(tensor("float32", [1, 2, 2], 5, -3, 0, 1), null)).toBe("numbers");
   expect(viewOf(tensor("uint8", [1, 3, 32, 32]), null)).toBe("pictures");
   expect(pictureLayout([1, 32, 40, 3])).toEqual({ channels: 3, height: 32, width: 40, first: false });
 });

@@ -37,13 +37,6 @@ export const entries = infiniteQueryOptions({
   getNextPageParam: nextOf,
 });
 
-export const jobs = (status: JobStatus | null) =>
-  infiniteQueryOptions({
-    queryKey: ["jobs", "list", status],
-    queryFn: ({ pageParam }) => api.get("/api/v1/jobs", { query: { limit: PAGE, cursor: pageParam, status } }),
-    initialPageParam: first,
-    getNextPageParam: nextOf,
-  });
 export const recentJobs = queryOptions({
   queryKey: ["jobs", "recent"],
   queryFn: () => api.get("/api/v1/jobs", { query: { limit: 8 } }),
@@ -58,15 +51,6 @@ export const results = (id: string) =>
     queryKey: ["jobs", "results", id],
     queryFn: () => api.get("/api/v1/jobs/{job_id}/results", { path: { job_id: id } }),
   });
-export const subtasks = (id: string) =>
-  infiniteQueryOptions({
-    queryKey: ["jobs", "subtasks", id],
-    queryFn: ({ pageParam }) =>
-      api.get("/api/v1/jobs/{job_id}/subtasks", { path: { job_id: id }, query: { limit: 200, cursor: pageParam } }),
-    initialPageParam: first,
-    getNextPageParam: nextOf,
-  });
-
 export const models = infiniteQueryOptions({
   queryKey: ["models", "list"],
   queryFn: ({ pageParam }) => api.get("/api/v1/models", { query: { limit: PAGE, cursor: pageParam } }),

@@ -3,6 +3,7 @@ import type { Schemas } from "../api/client";
 import { isOpen } from "../api/queries";
 import { plural, secondsText } from "../ui/amounts";
 import { Ago, Bar, Money, Status } from "../ui/small";
+import { LabelChips } from "./labels";
 import { useJob } from "./live";
 import { waitingWords } from "./words";
 
@@ -23,6 +24,11 @@ export function JobRow({ job }: { job: Job }) {
           {job.started_at && ` · ${secondsText(job.run_s)}`}
           {waits && ` · ${waits[0]}`}
         </span>
+        {Object.keys(job.labels).length > 0 && (
+          <span className="chips">
+            <LabelChips labels={job.labels} />
+          </span>
+        )}
       </span>
       {isOpen(job) && (
         <span className="job-bar">
