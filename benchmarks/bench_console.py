@@ -89,6 +89,6 @@ def in_a_browser(fabric: LocalFabric, large: str) -> list[Row]:
     password = fabric.home.secret("you.password")
     told = subprocess.run(
         ["node", "scripts/measure.mjs", fabric.url, "you@localhost", str(password), large],
-        cwd=CONSOLE, capture_output=True, text=True, timeout=240, check=True,
+        cwd=CONSOLE, stdout=subprocess.PIPE, text=True, timeout=240, check=True,
     )  # fmt: skip
     return [Row(**row) for row in json.loads(told.stdout.splitlines()[-1])]

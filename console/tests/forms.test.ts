@@ -6,7 +6,7 @@ import { emptyLimits, workOf } from "../src/jobs/limits";
 import { withNewest } from "../src/jobs/queries";
 import { itemFiles, labelOf, templateOf } from "../src/jobs/request";
 import { submitSnippets } from "../src/jobs/snippets";
-import { cardOf, entryOf, formOf } from "../src/models/card";
+import { cardOf, entryOf, formOf, inTheForm } from "../src/models/card";
 import { nameOf } from "../src/models/drop-model";
 import { sorted } from "../src/pages/marketplace";
 
@@ -89,6 +89,29 @@ test("a card is guessed from shapes and written as the fabric wants it", () => {
     outputs: { y: { labels: ["cat", "dog"] } },
   });
   expect(nameOf("My Model (v2).onnx")).toBe("my-model-v2");
+});
+
+test("a card that is edited keeps what the form does not show", () => {
+  const model = {
+    inputs: { x: { dtype: "float32", shape: [null, 3, 8, 8] }, ids: { dtype: "int64", shape: [null, null] } },
+    card: {
+      inputs: {
+        x: { codec: "image", crop: [8, 8], resize: [10, 10], scale: 1 },
+        ids: { codec: "text", max_length: 9 },
+      },
+      outputs: { y: { labels: ["a"], steps: [{ do: "top_k", k: 1 }] } },
+    },
+  } as unknown as Schemas["ModelOut"];
+  expect([inTheForm(model, "x"), inTheForm(model, "ids")]).toEqual([true, false]);
+  const form = { ...formOf(model, "x"), height: "", width: "" };
+  expect(cardOf("new", { x: form }, { y: "b\nc" }, model.card)).toEqual({
+    description: "new",
+    inputs: {
+      x: { codec: "image", crop: [8, 8], color: "rgb", layout: "nchw", scale: 1 },
+      ids: { codec: "text", max_length: 9 },
+    },
+    outputs: { y: { labels: ["b", "c"], steps: [{ do: "top_k", k: 1 }] } },
+  });
 });
 
 test("code to copy carries the limits", () => {

@@ -31,7 +31,8 @@ const BYTES: Record<string, number> = {
   float64: 8,
 };
 
-export function Results({ job }: { job: Schemas["JobOut"] }) {
+/** `brief`: without the files to take along. */
+export function Results({ job, brief = false }: { job: Schemas["JobOut"]; brief?: boolean }) {
   const manifest = useQuery({ ...resultsQuery(job.id), enabled: !job.results_deleted_at });
   const said = useQuery(jobRequest(job.id));
   const model = useQuery(modelQuery(job.model_version_id));
@@ -49,7 +50,7 @@ export function Results({ job }: { job: Schemas["JobOut"] }) {
   const anyLabels = Object.values(cards).find((card) => card.labels)?.labels ?? null;
   return (
     <div className="stack wide">
-      <Everything job={job} />
+      {!brief && <Everything job={job} />}
       {manifest.data.outputs.map((output) => (
         <Output
           key={output.name}
