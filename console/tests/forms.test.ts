@@ -8,7 +8,6 @@ import { itemFiles, labelOf, templateOf } from "../src/jobs/request";
 import { submitSnippets } from "../src/jobs/snippets";
 import { cardOf, entryOf, formOf, inTheForm } from "../src/models/card";
 import { nameOf } from "../src/models/drop-model";
-import { sorted } from "../src/pages/marketplace";
 
 const file = (name: string, text = "x") => new File([text], name);
 
@@ -223,16 +222,4 @@ test("the newest page lies over the list, each job once and as it was told last"
     [job("d", "queued"), job("c", "succeeded"), job("b", "running")],
   );
   expect(listed.map((one) => `${one.id} ${one.status}`)).toEqual(["d queued", "c succeeded", "b running", "a failed"]);
-});
-
-test("the best deal is the least money for the same speed", () => {
-  const offer = (provider_name: string, nanos: number, speed: number) => ({
-    provider_name,
-    speed,
-    memory_gib: 1,
-    price_per_hour: { usd_nanos: nanos, usd: "" },
-  });
-  const offers = [offer("dear", 90, 3), offer("slow", 20, 0.5), offer("good", 50, 4)] as Schemas["OfferOut"][];
-  expect(sorted(offers, "deal").map((one) => one.provider_name)).toEqual(["good", "dear", "slow"]);
-  expect(sorted(offers, "price").map((one) => one.provider_name)).toEqual(["slow", "good", "dear"]);
 });

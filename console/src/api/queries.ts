@@ -77,11 +77,13 @@ export const joinTokens = queryOptions({
   queryKey: ["join-tokens"],
   queryFn: () => api.get("/api/v1/providers/join-tokens", { query: { limit: PAGE } }),
 });
-export const offers = queryOptions({
-  queryKey: ["offers"],
-  queryFn: () => api.get("/api/v1/marketplace/offers", { query: { limit: 200 } }),
-  refetchInterval: LOOK_AGAIN_MS,
-});
+/** With what an item of `model` takes on each, unless it is empty. */
+export const offers = (model = "") =>
+  queryOptions({
+    queryKey: ["offers", model],
+    queryFn: () => api.get("/api/v1/marketplace/offers", { query: { limit: 200, ...(model && { model }) } }),
+    refetchInterval: LOOK_AGAIN_MS,
+  });
 export const apiKeys = queryOptions({
   queryKey: ["api-keys"],
   queryFn: () => api.get("/api/v1/api-keys", { query: { limit: PAGE } }),
