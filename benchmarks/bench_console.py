@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psycopg
 
 from benchmarks.table import Row, median
 from benchmarks.trivial import upload_trivial
 from fabric.client import Client
+from fabric.codecs.frame import encode_frame
 from fabric.core.ids import JobId, ModelVersionId
 from fabric.local.up import LocalFabric
 
@@ -34,8 +36,8 @@ FILL_LARGE = """
       FROM users AS u WHERE u.email = 'you@localhost'
 """
 FILL_PARTS = """
-    INSERT INTO subtasks (id, job_id, position, item_start, item_count, status, finished_at)
-    SELECT uuidv7(), %(job)s, n, n, 1, 'done', now() FROM generate_series(0, %(parts)s - 1) AS n
+    INSERT INTO subtasks (id, job_id, position, item_start, item_count, status, finished_at, output)
+    SELECT uuidv7(), %(job)s, n, n, 1, 'done', now(), %(output)s FROM generate_series(0, %(parts)s - 1) AS n
 """
 FILL_TRIES = """
     INSERT INTO attempts (id, subtask_id, job_id, fence, order_id, provider_id, slot, outcome, leased_at, finished_at, billed_us)
@@ -64,7 +66,8 @@ PATHS = (
 def fill(database_url: str, version: ModelVersionId) -> JobId:
     """Write them straight into the database; the id of the large one."""
     large = JobId.new()
-    values = {"job": large, "version": version, "jobs": JOBS, "parts": PARTS}
+    output = encode_frame({"y": np.zeros((1, 4), np.float32)})
+    values = {"job": large, "version": version, "jobs": JOBS, "parts": PARTS, "output": output}
     with psycopg.connect(database_url.replace("postgresql+psycopg", "postgresql"), autocommit=True) as connection:
         for statement in (FILL_JOBS, FILL_LARGE, FILL_PARTS, FILL_TRIES, "ANALYZE"):
             connection.execute(statement, values if "%" in statement else None)

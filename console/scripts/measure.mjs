@@ -18,17 +18,16 @@ await page.getByLabel("Password").fill(password);
 await page.getByRole("button", { name: "Sign in" }).click();
 await page.getByRole("heading", { name: "Overview" }).waitFor();
 
-const openings = [];
+const openings = { facts: [], drawn: [] };
 for (let time = 0; time < OPENINGS; time += 1) {
   await page.goto(`${url}/console/jobs/${job}`, { waitUntil: "commit" });
   const started = await page.evaluate(() => performance.timeOrigin);
-  await page.waitForFunction(
-    () =>
-      document.querySelector("h1") && document.querySelector("canvas.gantt") && !document.querySelector(".skeleton"),
-    null,
-    { polling: 10 },
-  );
-  openings.push((await page.evaluate(() => Date.now())) - started);
+  const seen = async (what) => {
+    await page.waitForFunction(what, null, { polling: 10 });
+    return (await page.evaluate(() => Date.now())) - started;
+  };
+  openings.facts.push(await seen(() => document.querySelector("h1") && document.querySelector(".facts")));
+  openings.drawn.push(await seen(() => document.querySelector("canvas.gantt") && !document.querySelector(".skeleton")));
 }
 
 await page.goto(`${url}/console/jobs`);
@@ -63,7 +62,8 @@ const late = frames.filter((ms) => ms > FRAME_MS).length;
 frames.sort((a, b) => a - b);
 console.log(
   JSON.stringify([
-    { name: "open a job of 100,000 parts", value: middle(openings), unit: "ms", reach: "< 1,000 ms" },
+    { name: "open a job of 100,000 parts: facts", value: middle(openings.facts), unit: "ms", reach: "< 1,000 ms" },
+    { name: "open a job of 100,000 parts: all drawn", value: middle(openings.drawn), unit: "ms", reach: "< 1,000 ms" },
     { name: "scroll 10,000 jobs: frame, median", value: middle(frames), unit: "ms" },
     { name: "scroll 10,000 jobs: frame, 99 of 100", value: frames[Math.floor(0.99 * frames.length)], unit: "ms" },
     { name: "scroll 10,000 jobs: frames over 33 ms", value: (100 * late) / frames.length, unit: "%" },

@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import type { Schemas } from "../api/client";
 import { follow, type ServerEvent } from "../api/events";
 import { isOpen, job as jobQuery } from "../api/queries";
-import { jobChanged } from "./queries";
+import { jobChanged, jobRenewed } from "./queries";
 
 type Job = Schemas["JobOut"];
 const ENDINGS = new Set(["job.succeeded", "job.failed", "job.cancelled"]);
@@ -67,7 +67,7 @@ export function useJob(id: string) {
       client.setQueryData(queryKey, (job) => job && after(job, event));
       if (event.type === "job.progress" || ended) parts(ended);
       if (ended) {
-        void client.invalidateQueries({ queryKey: ["jobs"] });
+        jobRenewed(client, id);
         const known = client.getQueryData(queryKey);
         if (known) jobChanged(client, known);
       }

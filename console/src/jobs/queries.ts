@@ -13,8 +13,8 @@ export interface JobSearch {
 }
 type Listed = { pages: { data: Job[]; next_cursor?: string | null | undefined }[]; pageParams: (string | null)[] };
 
-/** Not under "jobs": what invalidates that would load every page of a long list again. */
-const LIST = "job-list";
+/** All pages that were scrolled through. Never invalidated as a whole: that would load each of them again. */
+const OLDER = ["jobs", "older"];
 
 const wanted = ({ status, q, model, label, since }: JobSearch) => ({
   status,
@@ -25,7 +25,7 @@ const wanted = ({ status, q, model, label, since }: JobSearch) => ({
 });
 export const jobList = (search: JobSearch) =>
   infiniteQueryOptions({
-    queryKey: [LIST, search],
+    queryKey: [...OLDER, search],
     queryFn: ({ pageParam }) =>
       api.get("/api/v1/jobs", { query: { limit: PAGE, cursor: pageParam, ...wanted(search) } }),
     initialPageParam: null as string | null,
@@ -35,7 +35,7 @@ export const jobList = (search: JobSearch) =>
 /** The first page alone: asked again whenever jobs change, and laid over the list. */
 export const newestJobs = (search: JobSearch) =>
   queryOptions({
-    queryKey: ["jobs", "newest", search],
+    queryKey: ["jobs", "list", search],
     queryFn: () => api.get("/api/v1/jobs", { query: { limit: PAGE, ...wanted(search) } }),
   });
 
@@ -48,7 +48,7 @@ export function withNewest(older: readonly Job[], newest: readonly Job[]): Job[]
 
 /** A job is otherwise than the lists say. */
 export function jobChanged(client: QueryClient, job: Job): void {
-  client.setQueriesData<Listed>({ queryKey: [LIST] }, (listed) =>
+  client.setQueriesData<Listed>({ queryKey: OLDER }, (listed) =>
     listed?.pages.some((page) => page.data.some((one) => one.id === job.id))
       ? {
           ...listed,
@@ -59,9 +59,14 @@ export function jobChanged(client: QueryClient, job: Job): void {
         }
       : listed,
   );
-  void client.invalidateQueries({ queryKey: ["jobs", "newest"] });
-  void client.invalidateQueries({ queryKey: ["jobs", "recent"] });
+  for (const kind of ["list", "recent"]) void client.invalidateQueries({ queryKey: ["jobs", kind] });
   void client.invalidateQueries({ queryKey: ["wallet"] });
+}
+
+/** A job has ended, or something was done to it: what is read of it alone is read again. */
+export function jobRenewed(client: QueryClient, id: string): void {
+  for (const kind of ["one", "timeline", "bill", "results"])
+    void client.invalidateQueries({ queryKey: ["jobs", kind, id] });
 }
 
 export const timeline = (id: string) =>

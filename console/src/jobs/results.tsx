@@ -15,6 +15,8 @@ import { itemFiles } from "./request";
 import { Shown } from "./views";
 
 const SHOWN_BYTES_MAX = 24_000_000;
+/** Results of more parts are joined for seconds; they come when they are asked for. */
+const SHOWN_PARTS_MAX = 5000;
 const VARIABLE = new Set(["string", "bytes"]);
 const BYTES: Record<string, number> = {
   bool: 1,
@@ -86,7 +88,9 @@ function Output({
     (product, axis) => (product === null || axis === null || variable ? null : product * axis),
     BYTES[output.dtype] ?? 8,
   );
-  const [wanted, setWanted] = useState(!variable && bytes !== null && bytes <= SHOWN_BYTES_MAX);
+  const [wanted, setWanted] = useState(
+    !variable && bytes !== null && bytes <= SHOWN_BYTES_MAX && job.progress.subtasks_total <= SHOWN_PARTS_MAX,
+  );
   const values = useQuery({
     queryKey: ["jobs", "output", job.id, output.name],
     queryFn: async () => readNpy(await (await send(output.url)).arrayBuffer()),

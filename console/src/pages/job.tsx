@@ -1,4 +1,4 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { usePrefetchQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { api, type Schemas } from "../api/client";
@@ -10,7 +10,7 @@ import { Gantt } from "../jobs/gantt";
 import { LabelsEditor } from "../jobs/labels";
 import { useJob } from "../jobs/live";
 import { Progress } from "../jobs/progress";
-import { jobChanged, jobRequest, timeline as timelineQuery } from "../jobs/queries";
+import { bill as billQuery, jobChanged, jobRenewed, jobRequest, timeline as timelineQuery } from "../jobs/queries";
 import { Results } from "../jobs/results";
 import { jobSnippets, shortened, submitSnippets } from "../jobs/snippets";
 import { waitingWords } from "../jobs/words";
@@ -26,6 +26,9 @@ type Job = Schemas["JobOut"];
 
 export function JobPage() {
   const { id } = route.useParams();
+  // Asked for beside the job and not after it; a large job's timeline takes the longest.
+  usePrefetchQuery(timelineQuery(id));
+  usePrefetchQuery(billQuery(id));
   const { data: job, error, isPending, refetch, connected } = useJob(id);
   const [asking, setAsking] = useState<"cancel" | "budget" | null>(null);
   const client = useQueryClient();
@@ -108,7 +111,7 @@ export function JobPage() {
           onClose={() => setAsking(null)}
           act={async () => {
             renew(await api.post("/api/v1/jobs/{job_id}/cancel", { path: { job_id: id } }));
-            void client.invalidateQueries({ queryKey: ["jobs"] });
+            jobRenewed(client, id);
             toast("Cancelled. The rest of what was set aside is yours again.");
           }}
         >
