@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { isFile, isRanked } from "../src/jobs/items";
 import { pictureLayout, viewOf } from "../src/jobs/views";
 import {
   areProbabilities,
@@ -96,4 +97,19 @@ test("pasted JSON becomes a tensor, also one item without the brackets around it
   expect(typedTensor("[1,2]", "float32", [2]).shape).toEqual([1, 2]);
   expect(() => typedTensor("[[1,2],[3]]", "float32", [2])).toThrow("different lengths");
   expect(() => typedTensor("{", "float32", [2])).toThrow("not JSON");
+});
+
+test("what steps after a model give is told apart: ranks, files, and anything else", () => {
+  expect(isRanked([{ index: 1, label: "cat", score: 0.9 }])).toBe(true);
+  expect([isRanked([]), isRanked([1, 2]), isRanked("text"), isRanked([{ score: "high" }])]).toEqual([
+    false,
+    false,
+    false,
+    false,
+  ]);
+  expect([isFile({ media_type: "image/png", base64: "" }), isFile(null), isFile(["base64"])]).toEqual([
+    true,
+    false,
+    false,
+  ]);
 });

@@ -126,8 +126,7 @@ function Filled({
   // The same key until something is changed: pressing twice, or again after a cut line, makes one job.
   const key = useMemo(() => ({ of: [drafts, limits, labels], key: randomKey() }).key, [drafts, limits, labels]);
   const items = countedItems(Object.values(drafts));
-  // A version that was asked for stays; else it is the newest.
-  const work = workOf(limits, reference.includes(":") ? reference : model.name);
+  const work = workOf(limits, reference);
   const ready =
     items !== null &&
     items > 0 &&
