@@ -3,6 +3,7 @@ import { address, type Schemas } from "../src/api/client";
 import { countedItems, draftOf, givenInputs, NOTHING, withFiles, withTyped } from "../src/jobs/drafts";
 import { lanesOf, triesText } from "../src/jobs/gantt";
 import { emptyLimits, workOf } from "../src/jobs/limits";
+import { pictureType } from "../src/jobs/picture";
 import { withNewest } from "../src/jobs/queries";
 import { itemFiles, labelOf, templateOf } from "../src/jobs/request";
 import { submitSnippets } from "../src/jobs/snippets";
@@ -194,7 +195,7 @@ test("files belong to items, also to those that a retry did again; a template le
   };
   const job = (items: number, retried: number[][] | null) =>
     ({ progress: { items_total: items }, retried_items: retried }) as Schemas["JobOut"];
-  expect(itemFiles(request, job(4, null))).toEqual(["a", "b", "c", "d"]);
+  expect(itemFiles(request, job(4, null), "x")).toEqual(["a", "b", "c", "d"]);
   expect(
     itemFiles(
       request,
@@ -202,11 +203,18 @@ test("files belong to items, also to those that a retry did again; a template le
         [1, 1],
         [3, 1],
       ]),
+      "x",
     ),
   ).toEqual(["b", "d"]);
-  expect(itemFiles(request, job(9, null))).toEqual([]);
+  expect(itemFiles(request, job(9, null), "x")).toEqual([]);
   expect(templateOf(request, "nightly", false)).toEqual({ name: "nightly", budget_usd: "1" });
   expect(templateOf(request, "nightly", true)).toMatchObject({ inputs: request.inputs });
+});
+
+test("a picture is known by its first bytes, whatever its upload was called", () => {
+  const bytes = (...first: number[]) => pictureType(Uint8Array.from(first));
+  expect(bytes(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)).toBe("image/png");
+  expect([bytes(0xff, 0xd8, 0xff, 0xe0), bytes(0x3c, 0x73, 0x76, 0x67), bytes()]).toEqual(["image/jpeg", null, null]);
 });
 
 test("labels are written as name:value", () => {

@@ -5,17 +5,15 @@ export type Request = Schemas["JobIn"];
 /** What was asked for before, as it was written: only what was said. */
 export type Before = Partial<Omit<Request, "inputs">> & { inputs?: Schemas["InputIn"][] | null };
 
-/** File ids of one input (or of the first that has files), in item order. */
-export function filesOf(request: Before | null, name?: string): string[] {
-  const given = request?.inputs?.find((input) =>
-    name === undefined ? (input.files?.length ?? 0) > 0 : input.name === name,
-  );
+/** File ids of one input, in item order. */
+function filesOf(request: Before | null, name: string): string[] {
+  const given = request?.inputs?.find((input) => input.name === name);
   return given?.files ?? (given?.file ? [given.file] : []);
 }
 
-/** The file of each item of a job; a retry did only some items of the job before. Empty where files are not items. */
-export function itemFiles(request: Before | null, job: Schemas["JobOut"]): string[] {
-  const files = filesOf(request);
+/** The file of each item of one input; a retry did only some items of the job before. Empty where files are not items. */
+export function itemFiles(request: Before | null, job: Schemas["JobOut"], name: string): string[] {
+  const files = filesOf(request, name);
   const own = job.retried_items
     ? job.retried_items.flatMap(([first = 0, count = 0]) => files.slice(first, first + count))
     : files;

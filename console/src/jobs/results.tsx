@@ -9,6 +9,7 @@ import { Icon } from "../ui/icons";
 import { Ago, Empty, Failure, Skeleton } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
 import { saveAs } from "./download";
+import { givenInputs } from "./drafts";
 import { Items } from "./items";
 import { jobRequest } from "./queries";
 import { itemFiles } from "./request";
@@ -48,6 +49,8 @@ export function Results({ job, brief = false }: { job: Schemas["JobOut"]; brief?
   if (manifest.error) return <Failure error={manifest.error} retry={() => manifest.refetch()} />;
   if (manifest.data.outputs.length === 0)
     return <Empty title="No results">Nothing was finished before the job ended.</Empty>;
+  const pictured = model.data && givenInputs(model.data).find(({ kind }) => kind === "image")?.name;
+  const files = pictured ? itemFiles(said.data?.request ?? null, job, pictured) : [];
   const cards = (model.data?.card.outputs ?? {}) as Record<string, { labels?: string[] | null }>;
   const anyLabels = Object.values(cards).find((card) => card.labels)?.labels ?? null;
   return (
@@ -59,7 +62,7 @@ export function Results({ job, brief = false }: { job: Schemas["JobOut"]; brief?
           job={job}
           output={output}
           failed={manifest.data.failed_items}
-          files={itemFiles(said.data?.request ?? null, job)}
+          files={files}
           labels={
             cards[output.name]?.labels ??
             (output.shape.length > 1 && output.shape.at(-1) === anyLabels?.length ? anyLabels : null)
