@@ -16,7 +16,10 @@ export function JobRow({ job }: { job: Job }) {
   return (
     <Link to="/jobs/$id" params={{ id: job.id }} className="line job-line">
       <span className="stack tight job-name">
-        <strong className="wrap">{job.model}</strong>
+        <span className="chips">
+          <strong className="wrap">{job.model}</strong>
+          <LabelChips labels={job.labels} />
+        </span>
         <span className="small soft">
           <Ago at={job.created_at} />
           {" · "}
@@ -24,11 +27,6 @@ export function JobRow({ job }: { job: Job }) {
           {job.started_at && ` · ${secondsText(job.run_s)}`}
           {waits && ` · ${waits[0]}`}
         </span>
-        {Object.keys(job.labels).length > 0 && (
-          <span className="chips">
-            <LabelChips labels={job.labels} />
-          </span>
-        )}
       </span>
       {isOpen(job) && (
         <span className="job-bar">

@@ -53,6 +53,9 @@ function Shown({ model, reference }: { model: Model; reference: string }) {
         <Link to="/jobs/new" search={{ model: reference }} className="button primary">
           Run it
         </Link>
+        <Link to="/jobs" search={{ model: model.name }} className="button">
+          Its jobs
+        </Link>
         {model.own && (
           <>
             <button type="button" className="button" aria-expanded={editing} onClick={() => setEditing(!editing)}>
