@@ -5,11 +5,26 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import bench_batch, bench_latency, bench_ledger, bench_ledger_writers, bench_memory, bench_sandbox, bench_subtasks
+from benchmarks import (
+    bench_batch,
+    bench_console,
+    bench_latency,
+    bench_ledger,
+    bench_ledger_writers,
+    bench_memory,
+    bench_sandbox,
+    bench_subtasks,
+)
 from benchmarks.table import show
 from fabric.local.up import LocalFabric
 
-ON_A_FABRIC = {"latency": bench_latency, "memory": bench_memory, "batch": bench_batch, "subtasks": bench_subtasks}
+ON_A_FABRIC = {
+    "latency": bench_latency,
+    "memory": bench_memory,
+    "batch": bench_batch,
+    "subtasks": bench_subtasks,
+    "console": bench_console,
+}
 
 
 def main(wanted: list[str]) -> None:

@@ -38,10 +38,10 @@ def show_something(client: Client) -> None:
     trained = digits.train()
     client.models.upload("digits", trained.onnx, card=trained.card)
     client.models.upload("squeezenet", squeezenet.build(), card=squeezenet.CARD)
-    client.submit("squeezenet", squeezenet.images(60)).wait(WAIT_S, progress=False)
+    client.submit("squeezenet", squeezenet.images(60), labels={"dataset": "june"}).wait(WAIT_S, progress=False)
     pngs = list(trained.images_png[:200])
     pngs[3] = b"\x89PNG\r\n\x1a\nnot really"
-    client.submit("digits", client.files.upload_many(pngs)).wait(WAIT_S, progress=False)
+    client.submit("digits", client.files.upload_many(pngs), labels={"dataset": "scans", "run": "7"}).wait(WAIT_S, progress=False)
     client.submit("digits", client.files.upload_many(pngs[10:14]), requirements={"region": ["the-moon"]})
 
 

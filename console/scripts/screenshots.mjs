@@ -19,6 +19,17 @@ const PAGES = {
   settings: "/settings",
 };
 
+/** What somebody does on a page before the picture is taken. */
+const DOES = {
+  marketplace: async (page) => {
+    await page.getByLabel("Price an item of").selectOption({ label: "digits" });
+    await page.getByText("cheapest", { exact: true }).waitFor();
+    const boxes = page.getByRole("checkbox", { name: /^Compare/ });
+    await boxes.nth(0).check();
+    await boxes.nth(1).check();
+  },
+};
+
 mkdirSync(folder, { recursive: true });
 const browser = await launch();
 const faults = [];
@@ -58,6 +69,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
     for (const [name, path] of Object.entries(PAGES)) {
       if (only.length && !only.includes(name)) continue;
       await page.goto(path === null ? `${url}${job}` : `${url}/console${path}`);
+      await DOES[name]?.(page);
       await picture(name);
     }
     await context.close();

@@ -1,6 +1,7 @@
 /** Addresses and the pages behind them; each page is loaded when it is first opened. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { session } from "./api/client";
+import type { JobSearch } from "./jobs/queries";
 import { NotHere, PageFailure, Shell } from "./shell";
 import { Skeleton } from "./ui/small";
 
@@ -37,18 +38,30 @@ const STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"] as co
 export const jobs = createRoute({
   getParentRoute: () => inside,
   path: "/jobs",
-  validateSearch: (search: Record<string, unknown>): { status?: (typeof STATUSES)[number] } => {
+  validateSearch: (search: Record<string, unknown>): JobSearch => {
     const status = STATUSES.find((known) => known === search.status);
-    return status ? { status } : {};
+    const text = (name: "q" | "model" | "label") => (search[name] == null ? "" : String(search[name]));
+    const since = typeof search.since === "string" && /^\d{4}-\d{2}-\d{2}$/.test(search.since) ? search.since : null;
+    return {
+      ...(status && { status }),
+      ...(text("q") && { q: text("q") }),
+      ...(text("model") && { model: text("model") }),
+      ...(text("label").includes(":") && { label: text("label") }),
+      ...(since && { since }),
+    };
   },
   component: lazyRouteComponent(() => import("./pages/jobs"), "JobsPage"),
 });
 export const newJob = createRoute({
   getParentRoute: () => inside,
   path: "/jobs/new",
-  validateSearch: (search: Record<string, unknown>): { model?: string; again?: string } => ({
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { model?: string; again?: string; inputs?: "other"; template?: string } => ({
     ...(typeof search.model === "string" && { model: search.model }),
     ...(typeof search.again === "string" && { again: search.again }),
+    ...(search.inputs === "other" && { inputs: "other" }),
+    ...(search.template != null && { template: String(search.template) }),
   }),
   component: lazyRouteComponent(() => import("./pages/new-job"), "NewJobPage"),
 });

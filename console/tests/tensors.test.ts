@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { pictureLayout, viewOf } from "../src/jobs/results";
+import { isFile, isRanked } from "../src/jobs/items";
+import { pictureLayout, viewOf } from "../src/jobs/views";
 import {
   areProbabilities,
   halfToNumber,
@@ -77,7 +78,8 @@ test("an output is shown as what it is", () => {
   expect(viewOf(tensor("int64", [2], 3, 4), null)).toBe("labels");
   expect(viewOf(tensor("float32", [1, 2], 0.25, 0.75), null)).toBe("classes");
   expect(viewOf(tensor("float32", [1, 2], 5, -3), ["cat", "dog"])).toBe("classes");
-  expect(viewOf(tensor("float32", [1, 2], 5, -3), null)).toBe("numbers");
+  expect(viewOf(tensor("float32", [1, 2], 5, -3), null)).toBe("table");
+  expect(viewOf(tensor("float32", [1, 2, 2], 5, -3, 0, 1), null)).toBe("numbers");
   expect(viewOf(tensor("uint8", [1, 3, 32, 32]), null)).toBe("pictures");
   expect(pictureLayout([1, 32, 40, 3])).toEqual({ channels: 3, height: 32, width: 40, first: false });
 });
@@ -95,4 +97,19 @@ test("pasted JSON becomes a tensor, also one item without the brackets around it
   expect(typedTensor("[1,2]", "float32", [2]).shape).toEqual([1, 2]);
   expect(() => typedTensor("[[1,2],[3]]", "float32", [2])).toThrow("different lengths");
   expect(() => typedTensor("{", "float32", [2])).toThrow("not JSON");
+});
+
+test("what steps after a model give is told apart: ranks, files, and anything else", () => {
+  expect(isRanked([{ index: 1, label: "cat", score: 0.9 }])).toBe(true);
+  expect([isRanked([]), isRanked([1, 2]), isRanked("text"), isRanked([{ score: "high" }])]).toEqual([
+    false,
+    false,
+    false,
+    false,
+  ]);
+  expect([isFile({ media_type: "image/png", base64: "" }), isFile(null), isFile(["base64"])]).toEqual([
+    true,
+    false,
+    false,
+  ]);
 });

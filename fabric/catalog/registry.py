@@ -152,6 +152,18 @@ async def find_version(reader: Reader, caller: UserId, reference: str) -> ModelV
     return _version(row)
 
 
+async def find_own_version(reader: Reader, owner_id: UserId, name: str, version: int | None = None) -> ModelVersion:
+    """A version of a model of the caller's own, by the model's name; the newest when no number is given.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    row = await newest_of_name(reader, owner_id, name, version) if NAME.fullmatch(name) else None
+    if row is None or UserId.of(row["owner_id"]) != owner_id:
+        raise NotFound(f"there is no such model {name[:120]!r} of yours")
+    return _version(row)
+
+
 async def versions_by_id(reader: Reader, ids: Sequence[ModelVersionId]) -> dict[ModelVersionId, ModelVersion]:
     """Versions of running jobs, for the dispatcher: no question of ownership, retired ones too."""
     versions = [_version(row) for row in await select_versions(reader, ids)]

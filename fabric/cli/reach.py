@@ -37,5 +37,8 @@ def server_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("fabric"):
             raise
-        fail(f"This command needs {error.name}: install the extra with  pip install 'onnx-fabric[server,provider,demo]'", exit_code=2)
+        fail(
+            f"This command needs {error.name}: install the extra with  pip install 'onnx-fabric[server,provider,demo]'",
+            exit_code=2,
+        )
         raise AssertionError from error

@@ -23,7 +23,6 @@ class Job:
     model_version_id: ModelVersionId
     model: str  # name:version
     status: JobStatus
-    request: Mapping[str, Any]
     own_machines: bool
     priority: int
     items_total: int

@@ -150,6 +150,11 @@ async def set_labels(tx: Transaction, owner_id: UserId, job_id: JobId, labels: M
         raise NotFound(f"There is no job {job_id} of yours.")
 
 
+async def request_of(reader: Reader, job_id: JobId) -> dict[str, Any]:
+    """The body as it was submitted; not part of `Job`, as it may name 100,000 files. The caller has checked whose job it is."""
+    return dict((await reader.execute(select(jobs.c.request).where(jobs.c.id == job_id))).scalar_one())
+
+
 async def inputs_of(reader: Reader, job_id: JobId) -> dict[str, Any]:
     """Where the items of a job lie, see jobs.split. The caller has checked whose job it is."""
     return dict((await reader.execute(select(jobs.c.inputs).where(jobs.c.id == job_id))).scalar_one())
@@ -327,13 +332,15 @@ async def list_subtasks(reader: Reader, job_id: JobId, *, after_position: int, l
     return [_subtask(dict(row), tried.get(row["id"], [])) for row in rows]
 
 
-async def item_errors(reader: Reader, job_id: JobId) -> list[tuple[int, str, str]]:
-    """Items of a job that failed: index in the job, code, detail; in input order."""
+async def item_errors(reader: Reader, job_id: JobId, limit: int | None = None) -> list[tuple[int, str, str]]:
+    """Items of a job that failed, all or the first `limit`: index in the job, code, detail; in input order."""
     statement = (
         select(subtasks.c.item_errors)
         .where(subtasks.c.job_id == job_id, subtasks.c.item_errors.is_not(None)).order_by(subtasks.c.position)
+        .limit(limit)
     )  # fmt: skip
-    return [(int(i), code, detail) for errors in (await reader.execute(statement)).scalars() for i, code, detail in errors]
+    found = (await reader.execute(statement)).scalars()
+    return [(int(i), code, detail) for errors in found for i, code, detail in errors][:limit]
 
 
 async def output_sizes(reader: Reader, job_id: JobId) -> tuple[int, int]:

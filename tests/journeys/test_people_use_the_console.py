@@ -7,11 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fabric.client import Client
 from fabric.demo import digits
 from tests.fixtures.node import CONSOLE, node_environment
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 PICTURES = 24
+DAMAGED = 3
 STORY_S = 240
 
 
@@ -32,12 +34,7 @@ def folder(tmp_path: Path, trained) -> Path:
 def test_a_stranger_runs_a_model_and_an_owner_keeps_a_machine_without_a_terminal(fabric, folder, trained):
     # When a real browser plays it, by keyboard, on a wide screen and on a phone, light and dark
     password = fabric.home.secret("owner.password")
-    story = ["node", "journeys/story.mjs", fabric.url, str(folder), "owner@localhost", password]
-    played = subprocess.run(
-        story, cwd=CONSOLE, env=node_environment(), capture_output=True, text=True, timeout=STORY_S, check=False
-    )
-    assert played.returncode == 0, played.stderr[-4000:]
-    seen = json.loads(played.stdout.splitlines()[-1])
+    seen = played("story.mjs", fabric.url, str(folder), "owner@localhost", password)
 
     # Then no page had an accessibility fault, asked another host, or wrote an error or a warning
     assert seen["faults"] == []
@@ -51,6 +48,44 @@ def test_a_stranger_runs_a_model_and_an_owner_keeps_a_machine_without_a_terminal
     assert seen["skip"] == "Skip to the page"
     assert seen["join"].startswith(f"curl -fsSL {fabric.url}/join | sh -s -- --token fjt_")
     assert seen["tokenGone"]
+
+
+def test_daily_work_with_jobs_survives_a_cut_line_and_needs_nothing_but_the_page(fabric, folder, trained):
+    # Given a model, a finished job in which one picture was damaged, and one that waits for a machine on the moon
+    with Client(fabric.url, fabric.api_key) as client:
+        client.models.upload("scans", trained.onnx, card=trained.card)
+        pngs = list(trained.images_png[:PICTURES])
+        pngs[DAMAGED] = b"\x89PNG\r\n\x1a\nnot really"
+        finished = client.submit("scans", client.files.upload_many(pngs)).wait(60, progress=False)
+        waiting = client.submit("scans", client.files.upload_many(pngs[:2]), requirements={"region": ["the-moon"]})
+    # When they are looked after in a browser
+    password = fabric.home.secret("you.password")
+    seen = played("work.mjs", fabric.url, "you@localhost", password, finished.id, waiting.id, str(folder / "scan-00.png"))
+
+    # Then no page had an accessibility fault, asked another host, or wrote an error or a warning
+    assert seen["faults"] == []
+    # And what failed was done again alone, all of it again from a form that was filled in, and one picture was tried
+    with Client(fabric.url, fabric.api_key) as client:
+        assert client.job(seen["again"]).facts["progress"]["items_total"] == PICTURES
+        items = [job["progress"]["items_total"] for job in client.jobs.list(model="scans")]
+        assert items == [1, PICTURES, 1, 2, PICTURES]
+        assert client.models.get("scans")["description"] == "Digits, as people write them"
+        assert client.job(waiting.id).status == "cancelled"
+    assert seen["tried"] == str(digits.run_locally(trained)["label"][0])
+    # And labels, templates, versions, code and files are where one looks for them
+    assert seen["found"].endswith(finished.id)
+    assert (seen["template"], seen["version"], seen["download"]) == ("scans", "version 2", f"{finished.id}.npz")
+    assert "client.submit(" in seen["code"]
+
+
+def played(script: str, *words: str) -> dict:
+    """What a browser saw."""
+    story = ["node", f"journeys/{script}", *words]
+    told = subprocess.run(
+        story, cwd=CONSOLE, env=node_environment(), capture_output=True, text=True, timeout=STORY_S, check=False
+    )
+    assert told.returncode == 0, told.stderr[-4000:]
+    return dict(json.loads(told.stdout.splitlines()[-1]))
 
 
 def job_of(fabric, seen):

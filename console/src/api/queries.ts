@@ -37,13 +37,6 @@ export const entries = infiniteQueryOptions({
   getNextPageParam: nextOf,
 });
 
-export const jobs = (status: JobStatus | null) =>
-  infiniteQueryOptions({
-    queryKey: ["jobs", "list", status],
-    queryFn: ({ pageParam }) => api.get("/api/v1/jobs", { query: { limit: PAGE, cursor: pageParam, status } }),
-    initialPageParam: first,
-    getNextPageParam: nextOf,
-  });
 export const recentJobs = queryOptions({
   queryKey: ["jobs", "recent"],
   queryFn: () => api.get("/api/v1/jobs", { query: { limit: 8 } }),
@@ -58,15 +51,6 @@ export const results = (id: string) =>
     queryKey: ["jobs", "results", id],
     queryFn: () => api.get("/api/v1/jobs/{job_id}/results", { path: { job_id: id } }),
   });
-export const subtasks = (id: string) =>
-  infiniteQueryOptions({
-    queryKey: ["jobs", "subtasks", id],
-    queryFn: ({ pageParam }) =>
-      api.get("/api/v1/jobs/{job_id}/subtasks", { path: { job_id: id }, query: { limit: 200, cursor: pageParam } }),
-    initialPageParam: first,
-    getNextPageParam: nextOf,
-  });
-
 export const models = infiniteQueryOptions({
   queryKey: ["models", "list"],
   queryFn: ({ pageParam }) => api.get("/api/v1/models", { query: { limit: PAGE, cursor: pageParam } }),
@@ -93,11 +77,13 @@ export const joinTokens = queryOptions({
   queryKey: ["join-tokens"],
   queryFn: () => api.get("/api/v1/providers/join-tokens", { query: { limit: PAGE } }),
 });
-export const offers = queryOptions({
-  queryKey: ["offers"],
-  queryFn: () => api.get("/api/v1/marketplace/offers", { query: { limit: 200 } }),
-  refetchInterval: LOOK_AGAIN_MS,
-});
+/** With what an item of `model` takes on each, unless it is empty. */
+export const offers = (model = "") =>
+  queryOptions({
+    queryKey: ["offers", model],
+    queryFn: () => api.get("/api/v1/marketplace/offers", { query: { limit: 200, ...(model && { model }) } }),
+    refetchInterval: LOOK_AGAIN_MS,
+  });
 export const apiKeys = queryOptions({
   queryKey: ["api-keys"],
   queryFn: () => api.get("/api/v1/api-keys", { query: { limit: PAGE } }),

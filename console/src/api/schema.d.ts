@@ -914,6 +914,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job_id}/request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Request
+         * @description What a job was asked for: to run it again as it is at …/rerun, or as a form to fill in.
+         */
+        get: operations["jobs_show_request"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job_id}/rerun": {
         parameters: {
             query?: never;
@@ -1022,6 +1042,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job_id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Timeline
+         * @description Who ran which part when, as lanes to draw: every try of a small job, neighbouring tries as one of a large job.
+         */
+        get: operations["jobs_show_timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/marketplace/models": {
         parameters: {
             query?: never;
@@ -1051,7 +1091,7 @@ export interface paths {
         };
         /**
          * List Offers
-         * @description Slots of machines that are online now, the cheapest first; with `model`, those that run it, at what they ask for it.
+         * @description Slots of machines that are online now, the cheapest first; with `model` the cheapest for an item of it, at what they ask for it.
          */
         get: operations["marketplace_list_offers"];
         put?: never;
@@ -1151,6 +1191,28 @@ export interface paths {
          * @description Publish a model of yours, or withdraw it.
          */
         patch: operations["models_change_model"];
+        trace?: never;
+    };
+    "/api/v1/models/{name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Card
+         * @description Publish the file of a version of yours with another card, as the next version; versions themselves never change.
+         *
+         *     It is examined and measured again, since another card may feed it other inputs.
+         */
+        post: operations["models_change_card"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/models/{name}/versions/{version}": {
@@ -2517,6 +2579,24 @@ export interface components {
             wait_s: number | null;
         };
         /**
+         * CardIn
+         * @description Another card for a model of yours.
+         */
+        CardIn: {
+            /**
+             * Card
+             * @description As at an upload: description, inputs, outputs. What is left out gets its default.
+             */
+            card: {
+                [key: string]: unknown;
+            };
+            /**
+             * Of Version
+             * @description Whose file it goes with; null: the newest version's.
+             */
+            of_version?: number | null;
+        };
+        /**
          * CodeIn
          * @description A code of the authenticator app.
          */
@@ -2962,6 +3042,24 @@ export interface components {
             index: number;
         };
         /**
+         * ItemPriceOut
+         * @description What items of a model are expected to take on a slot, from the model's measured profile and the slot's speed.
+         */
+        ItemPriceOut: {
+            /**
+             * Fits
+             * @description Whether the slot has the memory that the model takes.
+             */
+            fits: boolean;
+            /** @description Of a million items, one being too little to write down. Nothing on a machine of your own. */
+            price_per_million: components["schemas"]["Money"];
+            /**
+             * Seconds
+             * @description Of one item.
+             */
+            seconds: number;
+        };
+        /**
          * JobChangeIn
          * @description What can be changed of a job at any time.
          */
@@ -3162,6 +3260,26 @@ export interface components {
             waiting_since?: string | null;
         };
         /**
+         * JobRequestOut
+         * @description What a job was asked for, as a body for another one.
+         */
+        JobRequestOut: {
+            /** Job Id */
+            job_id: string;
+            /**
+             * Model
+             * @description The version that it ran.
+             */
+            model: string;
+            /**
+             * Request
+             * @description As it was submitted, without a quote. A retry's says the inputs of the whole job; `retried_items` which of them it did.
+             */
+            request: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * JobTemplateOut
          * @description A saved job body.
          */
@@ -3229,6 +3347,22 @@ export interface components {
             uses: number;
             /** Uses Max */
             uses_max: number;
+        };
+        /**
+         * LaneOut
+         * @description What one slot of one machine did for the job.
+         */
+        LaneOut: {
+            /** Provider Id */
+            provider_id: string;
+            /** Provider Name */
+            provider_name: string;
+            /** Slot */
+            slot: number;
+            /** Spans */
+            spans: components["schemas"]["SpanOut"][];
+            /** Tries */
+            tries: number;
         };
         /**
          * LimitsIn
@@ -3530,6 +3664,8 @@ export interface components {
              * @description What its agent says stands between a model and the machine: `sandbox` (no network, no files) or `process` (a child with limits).
              */
             isolation: string;
+            /** @description Only when a model was asked for. */
+            item?: components["schemas"]["ItemPriceOut"] | null;
             /** Memory Gib */
             memory_gib: number;
             /**
@@ -4776,6 +4912,40 @@ export interface components {
             state: string;
         };
         /**
+         * SpanOut
+         * @description One try at a subtask, or several that began close to each other and ended alike.
+         */
+        SpanOut: {
+            /** Begins At */
+            begins_at: string;
+            /** Ends At */
+            ends_at: string;
+            gross: components["schemas"]["Money"];
+            /**
+             * Item End
+             * @description Not included.
+             */
+            item_end?: number | null;
+            /**
+             * Item Start
+             * @description null where several tries are one span.
+             */
+            item_start?: number | null;
+            /**
+             * Outcome
+             * @description `leased`: it runs now.
+             * @enum {string}
+             */
+            outcome: "done" | "failed" | "lost" | "cancelled" | "leased";
+            /**
+             * Seconds
+             * @description Billed.
+             */
+            seconds: number;
+            /** Tries */
+            tries: number;
+        };
+        /**
          * SplitIn
          * @description How the job is cut.
          */
@@ -4979,6 +5149,32 @@ export interface components {
             code?: string | null;
             /** Ticket */
             ticket: string;
+        };
+        /**
+         * TimelineOut
+         * @description Who ran which part when. The busiest slots, at most 40.
+         */
+        TimelineOut: {
+            /**
+             * Begins At
+             * @description null: nothing was tried yet.
+             */
+            begins_at: string | null;
+            /** Ends At */
+            ends_at: string | null;
+            /**
+             * Exact
+             * @description Whether each try is a span of its own; true up to 2,000 tries.
+             */
+            exact: boolean;
+            /** Job Id */
+            job_id: string;
+            /** Lanes */
+            lanes: components["schemas"]["LaneOut"][];
+            /** Lanes Total */
+            lanes_total: number;
+            /** Tries */
+            tries: number;
         };
         /**
          * TokensOut
@@ -7063,6 +7259,37 @@ export interface operations {
             };
         };
     };
+    jobs_show_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRequestOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     jobs_rerun: {
         parameters: {
             query?: never;
@@ -7235,6 +7462,37 @@ export interface operations {
             };
         };
     };
+    jobs_show_timeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TimelineOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     marketplace_list_public_models: {
         parameters: {
             query?: {
@@ -7274,6 +7532,7 @@ export interface operations {
             query?: {
                 accelerator?: ("cpu" | "cuda" | "rocm" | "directml" | "coreml" | "openvino" | "npu") | null;
                 region?: string | null;
+                /** @description Only slots that run it, with what items of it take there. */
                 model?: string | null;
                 /** @description Rows of a page. */
                 limit?: number;
@@ -7485,6 +7744,41 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    models_change_card: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CardIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,16 +1,15 @@
 /** Who ran which part, when: a lane for each slot, a bar for each try. Drawn on a canvas, so that thousands are no burden. */
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { Schemas } from "../api/client";
-import { plural, secondsText } from "../ui/amounts";
+import { countText, plural, secondsText } from "../ui/amounts";
 
-type Subtask = Schemas["SubtaskOut"];
+type Timeline = Schemas["TimelineOut"];
+type Told = Schemas["SpanOut"];
 export interface Span {
   lane: number;
   from: number;
   to: number;
-  outcome: string;
-  subtask: Subtask;
-  seconds: number;
+  told: Told;
 }
 export interface Lanes {
   names: string[];
@@ -27,39 +26,47 @@ const COLORS: Record<string, string> = {
   failed: "--bad",
   lost: "--warn",
   cancelled: "--line-strong",
-  leased: "--accent",
+  leased: "--good",
 };
 
-/** Lanes and spans of these subtasks; milliseconds. Names come from the bill, where machines have one. */
-export function lanesOf(subtasks: readonly Subtask[], names: ReadonlyMap<string, string>, now: number): Lanes {
-  const lanes = new Map<string, number>();
-  const lane = (provider: string, slot: number) => {
-    const name = `${names.get(provider) ?? provider.slice(0, 10)} · ${slot}`;
-    if (!lanes.has(name)) lanes.set(name, lanes.size);
-    return lanes.get(name) ?? 0;
+/** Lanes and spans in milliseconds. */
+export function lanesOf(timeline: Timeline): Lanes {
+  const moment = (text: string | null) => (text ? Date.parse(text) : 0);
+  return {
+    names: timeline.lanes.map((lane) => `${lane.provider_name} · ${lane.slot}`),
+    spans: timeline.lanes.flatMap((lane, index) =>
+      lane.spans.map((told) => ({ lane: index, from: moment(told.begins_at), to: moment(told.ends_at), told })),
+    ),
+    from: moment(timeline.begins_at),
+    to: moment(timeline.ends_at),
   };
-  const spans: Span[] = [];
-  for (const subtask of subtasks) {
-    for (const tried of subtask.attempts) {
-      spans.push({
-        lane: lane(tried.provider_id, tried.slot),
-        from: Date.parse(tried.leased_at),
-        to: Date.parse(tried.finished_at),
-        outcome: tried.outcome,
-        subtask,
-        seconds: tried.seconds,
-      });
-    }
-  }
-  const from = spans.reduce((least, span) => Math.min(least, span.from), now);
-  const to = spans.reduce((most, span) => Math.max(most, span.to), from);
-  const order = [...lanes.keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-  const place = new Map(order.map((name, index) => [lanes.get(name) ?? 0, index]));
-  return { names: order, spans: spans.map((span) => ({ ...span, lane: place.get(span.lane) ?? 0 })), from, to };
 }
 
-export function Gantt({ subtasks, names }: { subtasks: readonly Subtask[]; names: ReadonlyMap<string, string> }) {
-  const lanes = useMemo(() => lanesOf(subtasks, names, Date.now()), [subtasks, names]);
+/** How many tries ended how, over all of it. */
+export function triesText(timeline: Timeline): string {
+  const tries: Record<string, number> = {};
+  for (const lane of timeline.lanes)
+    for (const span of lane.spans) tries[span.outcome] = (tries[span.outcome] ?? 0) + span.tries;
+  const odd = ["leased", "lost", "failed", "cancelled"]
+    .filter((outcome) => tries[outcome])
+    .map((outcome) => `, ${countText(tries[outcome] ?? 0)} ${outcome === "leased" ? "running now" : outcome}`);
+  return `${plural(timeline.tries, "try", "tries")} on ${plural(timeline.lanes_total, "slot")}${odd.join("")}`;
+}
+
+function spanText({ told, from, to }: Span): string {
+  const what =
+    told.item_start == null
+      ? plural(told.tries, "try", "tries")
+      : told.item_end === told.item_start + 1
+        ? `Item ${countText(told.item_start)}`
+        : `Items ${countText(told.item_start)} to ${countText((told.item_end ?? 1) - 1)}`;
+  const how = told.outcome === "leased" ? "running for" : `${told.outcome} ${told.tries > 1 ? "within" : "after"}`;
+  const paid = told.outcome === "done" ? `, ${secondsText(told.seconds)} billed, $${told.gross.usd}` : "";
+  return `${what}: ${how} ${secondsText((to - from) / 1000)}${paid}`;
+}
+
+export function Gantt({ timeline }: { timeline: Timeline }) {
+  const lanes = useMemo(() => lanesOf(timeline), [timeline]);
   const canvas = useRef<HTMLCanvasElement>(null);
   const [width, setWidth] = useState(0);
   const [over, setOver] = useState<Span | null>(null);
@@ -94,7 +101,7 @@ export function Gantt({ subtasks, names }: { subtasks: readonly Subtask[]; names
         pen.fillText(name, 0, y + 17, NAMES_PX - 10);
       });
       for (const span of lanes.spans) {
-        pen.fillStyle = ink(COLORS[span.outcome] ?? "--soft");
+        pen.fillStyle = ink(COLORS[span.told.outcome] ?? "--soft");
         pen.globalAlpha = span === over ? 1 : 0.78;
         pen.fillRect(x(span.from), span.lane * LANE_PX + 5, Math.max(1.5, x(span.to) - x(span.from) - 1), LANE_PX - 10);
       }
@@ -124,9 +131,7 @@ export function Gantt({ subtasks, names }: { subtasks: readonly Subtask[]; names
     );
   };
 
-  const tries = { lost: 0, failed: 0 };
-  for (const span of lanes.spans) if (span.outcome === "lost" || span.outcome === "failed") tries[span.outcome] += 1;
-  const words = `${plural(lanes.spans.length, "try", "tries")} on ${plural(lanes.names.length, "slot")} within ${secondsText(length / 1000)}${tries.lost ? `, ${tries.lost} lost` : ""}${tries.failed ? `, ${tries.failed} failed` : ""}`;
+  const words = `${triesText(timeline)} within ${secondsText(length / 1000)}`;
   return (
     <figure className="stack tight">
       <canvas
@@ -139,9 +144,11 @@ export function Gantt({ subtasks, names }: { subtasks: readonly Subtask[]; names
         onPointerLeave={() => setOver(null)}
       />
       <figcaption className="small soft">
-        {over
-          ? `Items ${over.subtask.item_start} to ${over.subtask.item_start + over.subtask.item_count - 1}: ${over.outcome} after ${secondsText((over.to - over.from) / 1000)}, ${secondsText(over.seconds)} billed, $${over.subtask.cost.usd}`
-          : `${words}. Lost and failed tries cost nothing.`}
+        {over ? spanText(over) : `${words}. Lost and failed tries cost nothing.`}
+        {!over && !timeline.exact && " Neighbouring tries are drawn as one."}
+        {!over &&
+          timeline.lanes_total > timeline.lanes.length &&
+          ` The ${timeline.lanes.length} busiest slots are drawn.`}
       </figcaption>
     </figure>
   );

@@ -4,64 +4,82 @@ import { shapeText } from "../models/shape";
 import { bytesText, plural } from "../ui/amounts";
 import { DropZone } from "../ui/drop-zone";
 import { Field } from "../ui/small";
-import { type Draft, withFiles, withJson } from "./drafts";
+import { acceptOf, type Draft, type Kind, NOTHING, NOUNS, withFiles, withTyped } from "./drafts";
+
+const HINTS: Record<Kind, string> = {
+  tensor: "A .npy or .json file; its first axis counts the items.",
+  text: "A .txt file with a text on each line, or .json, .jsonl, .npy.",
+  image: "Each picture is one item. They are sorted by name.",
+  audio: "Each sound is one item. They are sorted by name.",
+  video: "Each video is one item. They are sorted by name.",
+};
 
 export function InputEditor({
   name,
   tensor,
-  codec,
+  kind,
   draft,
   onChange,
+  single = false,
 }: {
   name: string;
   tensor: Schemas["TensorOut"];
-  codec: string;
+  kind: Kind;
   draft: Draft;
   onChange: (draft: Draft) => void;
+  /** For one item only. */
+  single?: boolean;
 }) {
-  const images = codec === "image";
-  const [typing, setTyping] = useState(draft.json !== "");
+  const typable = kind === "tensor" || kind === "text";
+  const [typing, setTyping] = useState(draft.typed !== "" || (typable && (kind === "text" || single)));
   const size = draft.files.reduce((total, file) => total + file.size, 0);
   return (
     <fieldset className="stack">
       <legend className="visually-hidden">Input {name}</legend>
       <div className="row apart">
         <h3>
-          {name} <span className="soft small">{images ? "pictures, PNG or JPEG" : shapeText(tensor)}</span>
+          {name} <span className="soft small">{kind === "tensor" ? shapeText(tensor) : NOUNS[kind]}</span>
         </h3>
-        <div className="segments">
-          <button type="button" aria-pressed={!typing} onClick={() => setTyping(false)}>
-            Files
-          </button>
-          <button type="button" aria-pressed={typing} onClick={() => setTyping(true)}>
-            JSON
-          </button>
-        </div>
+        {typable && (
+          <div className="segments">
+            <button type="button" aria-pressed={!typing} onClick={() => setTyping(false)}>
+              Files
+            </button>
+            <button type="button" aria-pressed={typing} onClick={() => setTyping(true)}>
+              {kind === "text" ? "Text" : "JSON"}
+            </button>
+          </div>
+        )}
       </div>
-      {typing ? (
+      {typing && typable ? (
         <Field
-          label={`Values of ${name}`}
-          hint={`One list for each item, such as ${exampleOf(tensor)}`}
+          label={kind === "text" ? `Texts for ${name}` : `Values of ${name}`}
+          hint={
+            kind === "text"
+              ? single
+                ? "One line of text."
+                : "A text on each line; each is one item. A JSON list of texts is taken too."
+              : `${single ? "One item" : "One list for each item"}, such as ${exampleOf(tensor, single)}`
+          }
           error={draft.problem}
         >
           <textarea
-            rows={6}
+            rows={single ? 3 : 6}
             spellCheck={false}
-            value={draft.json}
-            onChange={(event) => onChange(withJson(draft, event.target.value, tensor))}
+            value={draft.typed}
+            onChange={(event) => onChange(withTyped(event.target.value, kind, tensor))}
           />
         </Field>
       ) : (
         <>
           <DropZone
-            label={`Files for ${name}`}
-            accept={images ? ".png,.jpg,.jpeg,.npy" : ".npy,.json"}
-            onFiles={(files) => void withFiles(draft, [...draft.files, ...files].sort(byName), images).then(onChange)}
-            hint={
-              images
-                ? "Each picture is one item. Pictures are sorted by name."
-                : "A .npy or .json file; its first axis counts the items."
+            label={single ? `A file for ${name}` : `Files for ${name}`}
+            accept={kind === "image" && !single ? `${acceptOf(kind)},.npy` : acceptOf(kind)}
+            multiple={!single}
+            onFiles={(files) =>
+              void withFiles(single ? files : [...draft.files, ...files].sort(byName), kind).then(onChange)
             }
+            hint={single && !typable ? "One file." : HINTS[kind]}
           />
           {draft.problem && (
             <p className="bad small" role="alert">
@@ -70,20 +88,16 @@ export function InputEditor({
           )}
         </>
       )}
-      {(draft.files.length > 0 || draft.uploaded.length > 0 || draft.count !== null) && (
+      {(draft.files.length > 0 || draft.kept || draft.count !== null) && (
         <div className="row apart">
           <span>
             <strong>{draft.count === null ? "" : plural(draft.count, "item")}</strong>{" "}
             <span className="soft small">
               {draft.files.length > 0 && `${plural(draft.files.length, "file")}, ${bytesText(size)}`}
-              {draft.uploaded.length > 0 && "the files of the job before"}
+              {draft.kept && `as before${draft.kept.broadcast ? ", whole for every part" : ""}`}
             </span>
           </span>
-          <button
-            type="button"
-            className="button quiet small"
-            onClick={() => onChange({ files: [], uploaded: [], json: "", count: null, problem: null })}
-          >
+          <button type="button" className="button quiet small" onClick={() => onChange(NOTHING)}>
             Remove
           </button>
         </div>
@@ -96,9 +110,9 @@ function byName(a: File, b: File): number {
   return a.name.localeCompare(b.name, "en", { numeric: true });
 }
 
-function exampleOf(tensor: Schemas["TensorOut"]): string {
+function exampleOf(tensor: Schemas["TensorOut"], single: boolean): string {
   const item = tensor.shape
     .slice(1)
     .reduceRight<string>((inner, axis) => `[${axis === 1 ? inner : `${inner}, …`}]`, "0.5");
-  return `[${item}, …]`;
+  return single ? item : `[${item}, …]`;
 }

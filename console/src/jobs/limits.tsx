@@ -1,7 +1,7 @@
 import type { Schemas } from "../api/client";
 import { typedAmount } from "../ui/amounts";
 import { Field } from "../ui/small";
-import type { Request } from "./remembered";
+import type { Before, Request } from "./request";
 
 export interface Limits {
   budget: string;
@@ -16,7 +16,7 @@ export interface Limits {
 
 const ACCELERATORS = ["cpu", "cuda", "rocm", "directml", "coreml", "openvino", "npu"];
 
-export function emptyLimits(before: Request | null): Limits {
+export function emptyLimits(before: Before | null): Limits {
   return {
     budget: before?.budget_usd ?? "",
     price: before?.max_price_usd_per_hour ?? "",

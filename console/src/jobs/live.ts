@@ -4,10 +4,11 @@ import { useEffect, useState } from "react";
 import type { Schemas } from "../api/client";
 import { follow, type ServerEvent } from "../api/events";
 import { isOpen, job as jobQuery } from "../api/queries";
+import { jobChanged, jobRenewed } from "./queries";
 
 type Job = Schemas["JobOut"];
 const ENDINGS = new Set(["job.succeeded", "job.failed", "job.cancelled"]);
-const PARTS_AGAIN_MS = 1500;
+const PARTS_AGAIN_MS = 2500;
 
 /** The job as it is after `event`. */
 export function after(job: Job, event: ServerEvent): Job {
@@ -22,15 +23,17 @@ export function after(job: Job, event: ServerEvent): Job {
     : event.type === "job.started" || event.type === "job.progress"
       ? "running"
       : job.status;
+  const waiting =
+    event.type === "job.waiting"
+      ? ((data.waiting_reason as string | null) ?? null)
+      : ended || event.type === "job.progress"
+        ? null
+        : (job.waiting_reason ?? null);
   return {
     ...job,
     status,
-    waiting_reason:
-      event.type === "job.waiting"
-        ? ((data.waiting_reason as string | null) ?? null)
-        : ended || event.type === "job.progress"
-          ? null
-          : (job.waiting_reason ?? null),
+    waiting_reason: waiting,
+    waiting_since: waiting === job.waiting_reason ? (job.waiting_since ?? null) : null,
     progress: {
       ...job.progress,
       items_done: count("items_done"),
@@ -57,15 +60,16 @@ export function useJob(id: string) {
     const parts = (force: boolean) => {
       if (!force && Date.now() - partsAt < PARTS_AGAIN_MS) return;
       partsAt = Date.now();
-      void client.invalidateQueries({ queryKey: ["jobs", "subtasks", id] });
+      void client.invalidateQueries({ queryKey: ["jobs", "timeline", id] });
     };
     const onEvent = (event: ServerEvent) => {
       const ended = ENDINGS.has(event.type);
       client.setQueryData(queryKey, (job) => job && after(job, event));
       if (event.type === "job.progress" || ended) parts(ended);
       if (ended) {
-        void client.invalidateQueries({ queryKey: ["jobs"] });
-        void client.invalidateQueries({ queryKey: ["wallet"] });
+        jobRenewed(client, id);
+        const known = client.getQueryData(queryKey);
+        if (known) jobChanged(client, known);
       }
     };
     follow(

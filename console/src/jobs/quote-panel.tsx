@@ -5,7 +5,7 @@ import { api } from "../api/client";
 import { wallet as walletQuery } from "../api/queries";
 import { plural, secondsText } from "../ui/amounts";
 import { Failure, Money } from "../ui/small";
-import type { Request } from "./remembered";
+import type { Request } from "./request";
 
 const PAUSE_MS = 350;
 

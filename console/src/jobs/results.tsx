@@ -1,19 +1,24 @@
-/** Results shown as what they are: labels, the most likely classes, pictures, or a summary of the numbers. */
+/** Results of a job: each output shown as what it is, and all of it to take along. */
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useState } from "react";
 import { type Schemas, send } from "../api/client";
 import { model as modelQuery, results as resultsQuery } from "../api/queries";
-import { areProbabilities, itemSize, itemValues, readNpy, summarise, type Tensor, topK } from "../tensors/npy";
-import { bytesText, countText, plural } from "../ui/amounts";
+import { readNpy } from "../tensors/npy";
+import { bytesText } from "../ui/amounts";
 import { Icon } from "../ui/icons";
-import { Bar, Empty, Failure, Skeleton } from "../ui/small";
-import { toastError } from "../ui/toasts";
-import { Picture } from "./picture";
-import { filesOf, remembered } from "./remembered";
+import { Ago, Empty, Failure, Skeleton } from "../ui/small";
+import { toast, toastError } from "../ui/toasts";
+import { saveAs } from "./download";
+import { givenInputs } from "./drafts";
+import { Items } from "./items";
+import { jobRequest } from "./queries";
+import { itemFiles } from "./request";
+import { Shown } from "./views";
 
 const SHOWN_BYTES_MAX = 24_000_000;
-const TILES = 48;
-const CLASSES_MAX = 5000;
+/** Results of more parts are joined for seconds; they come when they are asked for. */
+const SHOWN_PARTS_MAX = 5000;
+const VARIABLE = new Set(["string", "bytes"]);
 const BYTES: Record<string, number> = {
   bool: 1,
   int8: 1,
@@ -29,54 +34,35 @@ const BYTES: Record<string, number> = {
   float64: 8,
 };
 
-export type View = "labels" | "classes" | "pictures" | "numbers";
-
-/** How an output is best shown. */
-export function viewOf(tensor: Tensor, labels: readonly string[] | null): View {
-  const size = itemSize(tensor);
-  const integers = /^u?int/.test(tensor.dtype);
-  if (integers && size === 1) return "labels";
-  if (
-    !integers &&
-    size > 1 &&
-    size <= CLASSES_MAX &&
-    tensor.shape.length === 2 &&
-    (labels?.length === size || areProbabilities(itemValues(tensor, 0)))
-  )
-    return "classes";
-  if (pictureLayout(tensor.shape)) return "pictures";
-  return "numbers";
-}
-
-/** Channels, height, width and whether channels come first; null when it is no picture. */
-export function pictureLayout(
-  shape: readonly number[],
-): { channels: number; height: number; width: number; first: boolean } | null {
-  const [, a = 0, b = 0, c = 0] = shape;
-  const big = (side: number) => side >= 8 && side <= 4096;
-  if (shape.length !== 4) return null;
-  if ((a === 1 || a === 3) && big(b) && big(c)) return { channels: a, height: b, width: c, first: true };
-  if ((c === 1 || c === 3) && big(a) && big(b)) return { channels: c, height: a, width: b, first: false };
-  return null;
-}
-
-export function Results({ job }: { job: Schemas["JobOut"] }) {
-  const manifest = useQuery(resultsQuery(job.id));
+/** `brief`: without the files to take along. */
+export function Results({ job, brief = false }: { job: Schemas["JobOut"]; brief?: boolean }) {
+  const manifest = useQuery({ ...resultsQuery(job.id), enabled: !job.results_deleted_at });
+  const said = useQuery(jobRequest(job.id));
   const model = useQuery(modelQuery(job.model_version_id));
+  if (job.results_deleted_at)
+    return (
+      <Empty title="The results are deleted">
+        They were kept for as long as the job said; they went <Ago at={job.results_deleted_at} />.
+      </Empty>
+    );
   if (manifest.isPending) return <Skeleton />;
   if (manifest.error) return <Failure error={manifest.error} retry={() => manifest.refetch()} />;
   if (manifest.data.outputs.length === 0)
     return <Empty title="No results">Nothing was finished before the job ended.</Empty>;
+  const pictured = model.data && givenInputs(model.data).find(({ kind }) => kind === "image")?.name;
+  const files = pictured ? itemFiles(said.data?.request ?? null, job, pictured) : [];
   const cards = (model.data?.card.outputs ?? {}) as Record<string, { labels?: string[] | null }>;
   const anyLabels = Object.values(cards).find((card) => card.labels)?.labels ?? null;
   return (
     <div className="stack wide">
+      {!brief && <Everything job={job} />}
       {manifest.data.outputs.map((output) => (
         <Output
           key={output.name}
           job={job}
           output={output}
           failed={manifest.data.failed_items}
+          files={files}
           labels={
             cards[output.name]?.labels ??
             (output.shape.length > 1 && output.shape.at(-1) === anyLabels?.length ? anyLabels : null)
@@ -91,18 +77,23 @@ function Output({
   job,
   output,
   failed,
+  files,
   labels,
 }: {
   job: Schemas["JobOut"];
   output: Schemas["OutputOut"];
   failed: number[];
+  files: string[];
   labels: string[] | null;
 }) {
+  const variable = VARIABLE.has(output.dtype);
   const bytes = output.shape.reduce<number | null>(
-    (product, axis) => (product === null || axis === null ? null : product * axis),
+    (product, axis) => (product === null || axis === null || variable ? null : product * axis),
     BYTES[output.dtype] ?? 8,
   );
-  const [wanted, setWanted] = useState(bytes !== null && bytes <= SHOWN_BYTES_MAX);
+  const [wanted, setWanted] = useState(
+    !variable && bytes !== null && bytes <= SHOWN_BYTES_MAX && job.progress.subtasks_total <= SHOWN_PARTS_MAX,
+  );
   const values = useQuery({
     queryKey: ["jobs", "output", job.id, output.name],
     queryFn: async () => readNpy(await (await send(output.url)).arrayBuffer()),
@@ -114,246 +105,63 @@ function Output({
       <div className="row apart">
         <h3>
           {output.name}{" "}
-          <span className="soft small">{`${output.dtype} [${output.shape.map((axis) => axis ?? "?").join(", ")}]`}</span>
+          <span className="soft small">
+            {output.media_type ?? `${output.dtype} [${output.shape.map((axis) => axis ?? "?").join(", ")}]`}
+          </span>
         </h3>
         <button
           type="button"
           className="button small"
-          onClick={() => download(output.url, `${job.id}-${output.name}.npy`).catch(toastError)}
+          onClick={() => saveAs(output.url, `${job.id}-${output.name}.npy`).catch(toastError)}
         >
           <Icon name="download" size={15} /> .npy{bytes !== null && `, ${bytesText(bytes)}`}
         </button>
       </div>
-      {!wanted && bytes !== null && (
+      {variable && <Items job={job} output={output.name} files={files} />}
+      {!wanted && !variable && (
         <button type="button" className="button" onClick={() => setWanted(true)}>
-          Load {bytesText(bytes)} and show it here
+          Load {bytes === null ? "it" : bytesText(bytes)} and show it here
         </button>
       )}
       {wanted && values.isPending && <Skeleton />}
       {values.error && <Failure error={values.error} />}
       {values.data && (
-        <Shown
-          tensor={values.data}
-          labels={labels}
-          failed={new Set(failed)}
-          files={filesOf(remembered(job.id))}
-          name={output.name}
-        />
+        <Shown tensor={values.data} labels={labels} failed={new Set(failed)} files={files} name={output.name} />
       )}
     </section>
   );
 }
 
-async function download(url: string, name: string): Promise<void> {
-  const made = URL.createObjectURL(await (await send(url)).blob());
-  const link = document.createElement("a");
-  link.href = made;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(made), 10_000);
-}
+const FORMATS = {
+  npz: ["All as .npz", "An array for each output, and which items failed"],
+  zip: ["A zip of files", "A file for each item and output"],
+  json: ["JSON", "A list of items, each with its outputs or its error"],
+} as const;
 
-interface ShownProps {
-  tensor: Tensor;
-  labels: string[] | null;
-  failed: ReadonlySet<number>;
-  files: readonly string[];
-  name: string;
-}
-
-function Shown(props: ShownProps) {
-  const view = viewOf(props.tensor, props.labels);
-  if (view === "labels") return <Labels {...props} />;
-  if (view === "classes") return <Classes {...props} />;
-  if (view === "pictures") return <Pictures {...props} />;
-  return <Numbers {...props} />;
-}
-
-function Labels({ tensor, labels, failed, files }: ShownProps) {
-  const [shown, setShown] = useState(TILES);
-  const count = tensor.shape[0] ?? 0;
-  const pictures = files.length === count;
+/** All results in one file. */
+function Everything({ job }: { job: Schemas["JobOut"] }) {
+  const [busy, setBusy] = useState<string | null>(null);
+  const take = (format: keyof typeof FORMATS) => {
+    setBusy(format);
+    saveAs(`/api/v1/jobs/${job.id}/results?format=${format}`, `${job.id}.${format}`)
+      .then(() => toast("Downloaded."), toastError)
+      .finally(() => setBusy(null));
+  };
   return (
-    <>
-      <ol className="tiles">
-        {Array.from({ length: Math.min(shown, count) }, (_, item) => {
-          const value = Number(tensor.values[item]);
-          return (
-            // biome-ignore lint/suspicious/noArrayIndexKey: an item is its index
-            <li className="tile" key={item}>
-              {pictures && <Picture file={files[item] ?? ""} alt={`Item ${item}`} />}
-              {failed.has(item) ? <span className="bad small">failed</span> : <b>{labels?.[value] ?? value}</b>}
-              <span className="soft small num">{item}</span>
-            </li>
-          );
-        })}
-      </ol>
-      {shown < count && (
-        <button type="button" className="button small" onClick={() => setShown(shown + 240)}>
-          Show more of {countText(count)}
+    <fieldset className="row">
+      <legend className="visually-hidden">Download everything</legend>
+      {(Object.keys(FORMATS) as (keyof typeof FORMATS)[]).map((format) => (
+        <button
+          type="button"
+          className="button small"
+          key={format}
+          title={FORMATS[format][1]}
+          disabled={busy !== null}
+          onClick={() => take(format)}
+        >
+          <Icon name="download" size={15} /> {busy === format ? "Fetching …" : FORMATS[format][0]}
         </button>
-      )}
-    </>
-  );
-}
-
-function Classes({ tensor, labels, failed, files, name }: ShownProps) {
-  const [item, setItem] = useState(0);
-  const count = tensor.shape[0] ?? 0;
-  const values = itemValues(tensor, item);
-  const best = topK(values, 5);
-  const shares = areProbabilities(values);
-  const least = shares ? 0 : Math.min(...values);
-  const range = shares ? 1 : (best[0]?.value ?? 1) - least || 1;
-  return (
-    <div className="stack">
-      <Stepper item={item} count={count} onChange={setItem} name={name} />
-      <div className="row top">
-        {files.length === count && (
-          <div className="tile">
-            <Picture file={files[item] ?? ""} alt={`Item ${item}`} />
-          </div>
-        )}
-        {failed.has(item) ? (
-          <p className="bad">This item failed; there is nothing to show.</p>
-        ) : (
-          <ol className="bars grow">
-            {best.map(({ index, value }) => {
-              const label = labels?.[index] ?? String(index);
-              return (
-                <li key={index}>
-                  <span title={label}>{label}</span>
-                  <Bar done={(value - least) / range} total={1} label={label} />
-                  <span className="num right">{shares ? `${(100 * value).toFixed(1)} %` : value.toPrecision(4)}</span>
-                </li>
-              );
-            })}
-          </ol>
-        )}
-      </div>
-    </div>
-  );
-}
-
-function Stepper({
-  item,
-  count,
-  onChange,
-  name,
-}: {
-  item: number;
-  count: number;
-  onChange: (item: number) => void;
-  name: string;
-}) {
-  return (
-    <div className="row">
-      <button type="button" className="button small" disabled={item === 0} onClick={() => onChange(item - 1)}>
-        Previous
-      </button>
-      <label className="row small">
-        Item
-        <input
-          className="item-number"
-          type="number"
-          min={0}
-          max={count - 1}
-          value={item}
-          aria-label={`Item of ${name}`}
-          onChange={(event) => onChange(Math.max(0, Math.min(count - 1, Math.floor(Number(event.target.value) || 0))))}
-        />
-        of {countText(count)}
-      </label>
-      <button type="button" className="button small" disabled={item >= count - 1} onClick={() => onChange(item + 1)}>
-        Next
-      </button>
-    </div>
-  );
-}
-
-function Pictures({ tensor, failed }: ShownProps) {
-  const layout = pictureLayout(tensor.shape);
-  const count = Math.min(tensor.shape[0] ?? 0, 24);
-  return (
-    <ol className="tiles wide">
-      {layout &&
-        Array.from({ length: count }, (_, item) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: an item is its index
-          <li className="tile" key={item}>
-            {failed.has(item) ? (
-              <span className="bad small">failed</span>
-            ) : (
-              <Raster values={itemValues(tensor, item)} layout={layout} item={item} />
-            )}
-            <span className="soft small num">{item}</span>
-          </li>
-        ))}
-    </ol>
-  );
-}
-
-function Raster({
-  values,
-  layout,
-  item,
-}: {
-  values: number[];
-  layout: NonNullable<ReturnType<typeof pictureLayout>>;
-  item: number;
-}) {
-  const ref = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
-    const pen = ref.current?.getContext("2d");
-    if (!pen) return;
-    const { channels, height, width, first } = layout;
-    const pixels = pen.createImageData(width, height);
-    let top = 0;
-    for (const value of values) if (value > top) top = value;
-    const scale = top <= 1.0001 ? 255 : 1; // shares of one, or bytes
-    for (let place = 0; place < width * height; place += 1) {
-      for (let color = 0; color < 3; color += 1) {
-        const channel = Math.min(color, channels - 1);
-        pixels.data[4 * place + color] =
-          (values[first ? channel * width * height + place : place * channels + channel] ?? 0) * scale;
-      }
-      pixels.data[4 * place + 3] = 255;
-    }
-    pen.putImageData(pixels, 0, 0);
-  }, [values, layout]);
-  return (
-    <canvas ref={ref} width={layout.width} height={layout.height} role="img" aria-label={`Picture of item ${item}`} />
-  );
-}
-
-function Numbers({ tensor }: ShownProps) {
-  const summary = useMemo(() => summarise(tensor.values), [tensor]);
-  const most = Math.max(...summary.histogram, 1);
-  const first = itemValues(tensor, 0).slice(0, 12);
-  return (
-    <div className="stack">
-      <dl className="facts">
-        {(["min", "mean", "max", "deviation"] as const).map((key) => (
-          <div className="fact" key={key}>
-            <dt>{key === "deviation" ? "standard deviation" : key}</dt>
-            <dd>{summary.count ? summary[key].toPrecision(5) : "none"}</dd>
-          </div>
-        ))}
-      </dl>
-      <div
-        className="histogram"
-        role="img"
-        aria-label={`Histogram of ${plural(summary.count, "value")} from ${summary.min} to ${summary.max}`}
-      >
-        {summary.histogram.map((count, bin) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: a bin is its index
-          <i key={bin} style={{ height: `${(100 * count) / most}%` }} title={countText(count)} />
-        ))}
-      </div>
-      <p className="small soft wrap">
-        {plural(summary.count, "value")}
-        {summary.notFinite > 0 && `, ${countText(summary.notFinite)} not finite`}. The first item begins{" "}
-        {first.map((value) => Number(value.toPrecision(5))).join(", ")} …
-      </p>
-    </div>
+      ))}
+    </fieldset>
   );
 }

@@ -3,6 +3,7 @@ import type { Schemas } from "../api/client";
 import { isOpen } from "../api/queries";
 import { plural, secondsText } from "../ui/amounts";
 import { Ago, Bar, Money, Status } from "../ui/small";
+import { LabelChips } from "./labels";
 import { useJob } from "./live";
 import { waitingWords } from "./words";
 
@@ -15,7 +16,10 @@ export function JobRow({ job }: { job: Job }) {
   return (
     <Link to="/jobs/$id" params={{ id: job.id }} className="line job-line">
       <span className="stack tight job-name">
-        <strong className="wrap">{job.model}</strong>
+        <span className="chips">
+          <strong className="wrap">{job.model}</strong>
+          <LabelChips labels={job.labels} />
+        </span>
         <span className="small soft">
           <Ago at={job.created_at} />
           {" · "}

@@ -2,7 +2,7 @@ import { useState } from "react";
 import type { Schemas } from "../api/client";
 import { Field } from "../ui/small";
 import { toastError } from "../ui/toasts";
-import { cardOf, formOf, type InputForm, SCALES, type Scale } from "./card";
+import { cardOf, formOf, type InputForm, inTheForm, SCALES, type Scale } from "./card";
 import { shapeText } from "./shape";
 
 type Model = Schemas["ModelOut"];
@@ -26,6 +26,13 @@ export function CardEditor({
   const [labels, setLabels] = useState<Record<string, string>>(() =>
     Object.fromEntries(Object.keys(model.outputs).map((name) => [name, (outputs[name]?.labels ?? []).join("\n")])),
   );
+  const [json, setJson] = useState<string | null>(null);
+  const said = () => {
+    const edited = Object.entries(inputs).filter(([name]) => inTheForm(model, name));
+    return json === null
+      ? cardOf(description, Object.fromEntries(edited), labels, model.card)
+      : (JSON.parse(json) as Record<string, unknown>);
+  };
   const change = (name: string, part: Partial<InputForm>) =>
     setInputs((all) => ({ ...all, [name]: { ...(all[name] ?? formOf(model, name)), ...part } }));
 
@@ -35,61 +42,95 @@ export function CardEditor({
       onSubmit={(event) => {
         event.preventDefault();
         try {
-          void onSave(cardOf(description, inputs, labels));
+          void onSave(said());
         } catch (error) {
-          toastError(error);
+          toastError(error instanceof SyntaxError ? new Error("This is not JSON.") : error);
         }
       }}
     >
-      <Field label="Description">
-        <input
-          type="text"
-          maxLength={300}
-          value={description}
-          onChange={(event) => setDescription(event.target.value)}
-        />
-      </Field>
-      {Object.entries(model.inputs).map(([name, tensor]) => {
-        const form = inputs[name] ?? formOf(model, name);
-        return (
-          <fieldset className="stack" key={name}>
-            <legend className="label">
-              Input {name} <span className="soft small">{shapeText(tensor)}</span>
-            </legend>
-            <div className="segments">
-              <button
-                type="button"
-                aria-pressed={form.codec === "tensor"}
-                onClick={() => change(name, { codec: "tensor" })}
-              >
-                Numbers
-              </button>
-              <button
-                type="button"
-                aria-pressed={form.codec === "image"}
-                onClick={() => change(name, { codec: "image" })}
-              >
-                Pictures
-              </button>
+      <div className="segments">
+        <button type="button" aria-pressed={json === null} onClick={() => setJson(null)}>
+          Form
+        </button>
+        <button
+          type="button"
+          aria-pressed={json !== null}
+          onClick={() => json === null && setJson(JSON.stringify(said(), null, 2))}
+        >
+          The whole card
+        </button>
+      </div>
+      {json !== null && (
+        <Field
+          label="The card"
+          hint="Everything that a card may say: codecs, crops, steps after the model. What is left out gets its default."
+        >
+          <textarea rows={22} spellCheck={false} value={json} onChange={(event) => setJson(event.target.value)} />
+        </Field>
+      )}
+      {json === null && (
+        <>
+          <Field label="Description">
+            <input
+              type="text"
+              maxLength={300}
+              value={description}
+              onChange={(event) => setDescription(event.target.value)}
+            />
+          </Field>
+          {Object.entries(model.inputs).map(([name, tensor]) => {
+            const form = inputs[name] ?? formOf(model, name);
+            return (
+              <fieldset className="stack" key={name}>
+                <legend className="label">
+                  Input {name} <span className="soft small">{shapeText(tensor)}</span>
+                </legend>
+                {!inTheForm(model, name) && (
+                  <p className="small soft">
+                    Read as {String((model.card.inputs as Record<string, { codec?: string }>)[name]?.codec)}; the whole
+                    card says how.
+                  </p>
+                )}
+                {inTheForm(model, name) && (
+                  <div className="segments">
+                    <button
+                      type="button"
+                      aria-pressed={form.codec === "tensor"}
+                      onClick={() => change(name, { codec: "tensor" })}
+                    >
+                      Numbers
+                    </button>
+                    <button
+                      type="button"
+                      aria-pressed={form.codec === "image"}
+                      onClick={() => change(name, { codec: "image" })}
+                    >
+                      Pictures
+                    </button>
+                  </div>
+                )}
+                {form.codec === "image" && inTheForm(model, name) && (
+                  <ImageForm form={form} onChange={(part) => change(name, part)} />
+                )}
+              </fieldset>
+            );
+          })}
+          <details>
+            <summary>Names of classes</summary>
+            <div className="stack labels">
+              {Object.keys(model.outputs).map((name) => (
+                <Field key={name} label={`Output ${name}`} hint="One a line, in the order of the model.">
+                  <textarea
+                    rows={4}
+                    value={labels[name] ?? ""}
+                    onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))}
+                  />
+                </Field>
+              ))}
             </div>
-            {form.codec === "image" && <ImageForm form={form} onChange={(part) => change(name, part)} />}
-          </fieldset>
-        );
-      })}
-      <details>
-        <summary>Names of classes</summary>
-        <div className="stack labels">
-          {Object.keys(model.outputs).map((name) => (
-            <Field key={name} label={`Output ${name}`} hint="One a line, in the order of the model.">
-              <textarea
-                rows={4}
-                value={labels[name] ?? ""}
-                onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))}
-              />
-            </Field>
-          ))}
-        </div>
-      </details>
+          </details>
+        </>
+      )}
       <div>
         <button type="submit" className="button primary" disabled={busy}>
           {busy ? "Measuring …" : verb}

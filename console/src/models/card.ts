@@ -67,18 +67,40 @@ export function labelsOf(text: string): string[] | null {
   return trimmed.split(/\r?\n/).map((label) => label.trim());
 }
 
+type Entry = Record<string, unknown>;
+type Card = { inputs?: Record<string, Entry>; outputs?: Record<string, Entry> };
+/** What the form says of a picture; all else of an entry stays. */
+const OF_THE_FORM = new Set(["codec", "color", "layout", "resize", "scale", "mean", "std"]);
+
+/** Whether the form can say how this input is read; else its entry is left as it is. */
+export function inTheForm(model: Model, name: string): boolean {
+  const codec = ((model.card as Card).inputs?.[name]?.codec ?? "tensor") as string;
+  return codec === "tensor" || codec === "image";
+}
+
+/** The whole card after the form: over `before`, so that what no form shows is kept. */
 export function cardOf(
   description: string,
   inputs: Record<string, InputForm>,
   labels: Record<string, string>,
+  before: Card = {},
 ): Record<string, unknown> {
-  const named = Object.entries(labels).flatMap(([name, text]) => {
+  const entries = Object.entries(inputs).map(([name, form]) => {
+    const was = before.inputs?.[name] ?? {};
+    const said = entryOf(form);
+    if (form.codec !== was.codec) return [name, said];
+    const kept = Object.entries(was).filter(([key]) => form.codec === "tensor" || !OF_THE_FORM.has(key));
+    return [name, { ...Object.fromEntries(kept), ...said }];
+  });
+  const outputs = Object.entries(labels).flatMap(([name, text]) => {
+    const { labels: _, ...kept } = before.outputs?.[name] ?? {};
     const list = labelsOf(text);
-    return list ? [[name, { labels: list }]] : [];
+    const entry = { ...kept, ...(list && { labels: list }) };
+    return Object.keys(entry).length > 0 ? [[name, entry]] : [];
   });
   return {
     description,
-    inputs: Object.fromEntries(Object.entries(inputs).map(([name, form]) => [name, entryOf(form)])),
-    outputs: Object.fromEntries(named),
+    inputs: { ...before.inputs, ...Object.fromEntries(entries) },
+    outputs: { ...before.outputs, ...Object.fromEntries(outputs) },
   };
 }

@@ -1,7 +1,7 @@
 /** A model from this machine: uploaded, examined and measured by the fabric; then it is said which inputs are pictures. */
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { type Schemas, upload } from "../api/client";
+import { api, type Schemas, upload } from "../api/client";
 import { bytesText } from "../ui/amounts";
 import { DropZone } from "../ui/drop-zone";
 import { Failure, Field } from "../ui/small";
@@ -21,15 +21,17 @@ export function nameOf(fileName: string): string {
   );
 }
 
-export async function uploadModel(
-  name: string,
-  file: Blob,
-  card: unknown,
-  onSent?: (share: number) => void,
-): Promise<Model> {
+/** The same file with another card, as the next version. */
+export function withCard(name: string, card: Record<string, unknown>, ofVersion?: number): Promise<Model> {
+  return api.post("/api/v1/models/{name}/versions", {
+    path: { name },
+    body: { card, ...(ofVersion && { of_version: ofVersion }) },
+  });
+}
+
+async function uploadModel(name: string, file: Blob, onSent?: (share: number) => void): Promise<Model> {
   const form = new FormData();
   form.append("name", name);
-  if (card) form.append("card", JSON.stringify(card));
   form.append("file", file, `${name}.onnx`);
   return upload<Model>("/api/v1/models", form, onSent);
 }
@@ -42,24 +44,27 @@ export function DropModel({ onDone }: { onDone: (model: Model) => void }) {
   const [error, setError] = useState<unknown>(null);
   const [made, setMade] = useState<Model | null>(null);
 
-  const send = async (card: unknown): Promise<void> => {
-    if (!file) return;
+  const attempt = async (act: () => Promise<void>): Promise<void> => {
     setError(null);
     setSent(0);
     try {
-      const model = await uploadModel(name, file, card, setSent);
+      await act();
       await client.invalidateQueries({ queryKey: ["models"] });
-      if (card) {
-        toast(`${model.name} is ready.`);
-        onDone(model);
-      } else {
-        setMade(model);
-      }
     } catch (reason) {
       setError(reason);
     }
     setSent(null);
   };
+  const send = () =>
+    attempt(async () => {
+      if (file) setMade(await uploadModel(name, file, setSent));
+    });
+  const declare = (card: Record<string, unknown>) =>
+    attempt(async () => {
+      const model = await withCard(name, card);
+      toast(`${model.name} is ready.`);
+      onDone(model);
+    });
 
   if (!file) {
     return (
@@ -84,7 +89,7 @@ export function DropModel({ onDone }: { onDone: (model: Model) => void }) {
           {Object.keys(made.outputs).length} out, {made.parameters.toLocaleString("en-US")} parameters. How shall its
           inputs be read?
         </p>
-        <CardEditor model={made} busy={sent !== null} verb="Use these" onSave={send} />
+        <CardEditor model={made} busy={sent !== null} verb="Use these" onSave={declare} />
         {error !== null && <Failure error={error} />}
         <div>
           <button type="button" className="button quiet small" onClick={() => onDone(made)}>
@@ -99,7 +104,7 @@ export function DropModel({ onDone }: { onDone: (model: Model) => void }) {
       className="stack"
       onSubmit={(event) => {
         event.preventDefault();
-        void send(null);
+        void send();
       }}
     >
       <Field

@@ -1,25 +1,34 @@
-import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { usePrefetchQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 import { api, type Schemas } from "../api/client";
-import { isOpen, results as resultsQuery, subtasks as subtasksQuery } from "../api/queries";
+import { isOpen, model as modelQuery, results as resultsQuery } from "../api/queries";
+import { Again } from "../jobs/again";
+import { Bill, Itemised } from "../jobs/bill";
+import { givenInputs } from "../jobs/drafts";
 import { Gantt } from "../jobs/gantt";
+import { LabelsEditor } from "../jobs/labels";
 import { useJob } from "../jobs/live";
-import { remembered } from "../jobs/remembered";
+import { Progress } from "../jobs/progress";
+import { bill as billQuery, jobChanged, jobRenewed, jobRequest, timeline as timelineQuery } from "../jobs/queries";
 import { Results } from "../jobs/results";
-import { jobSnippets } from "../jobs/snippets";
+import { jobSnippets, shortened, submitSnippets } from "../jobs/snippets";
 import { waitingWords } from "../jobs/words";
 import { job as route } from "../router";
-import { countText, plural, secondsText, typedAmount } from "../ui/amounts";
+import { countText, plural, typedAmount } from "../ui/amounts";
 import { Confirm, Dialog } from "../ui/dialog";
-import { Ago, Bar, Fact, Failure, Field, Head, Id, Money, Skeleton, Status } from "../ui/small";
+import { Ago, Failure, Field, Head, Id, Money, Skeleton, Status } from "../ui/small";
 import { SnippetTabs } from "../ui/snippets";
-import { toast } from "../ui/toasts";
+import { toast, toastError } from "../ui/toasts";
+import "../styles/job.css";
 
 type Job = Schemas["JobOut"];
 
 export function JobPage() {
   const { id } = route.useParams();
+  // Asked for beside the job and not after it; a large job's timeline takes the longest.
+  usePrefetchQuery(timelineQuery(id));
+  usePrefetchQuery(billQuery(id));
   const { data: job, error, isPending, refetch, connected } = useJob(id);
   const [asking, setAsking] = useState<"cancel" | "budget" | null>(null);
   const client = useQueryClient();
@@ -30,7 +39,15 @@ export function JobPage() {
   if (isPending) return <Skeleton lines={8} />;
   if (!job) return <Failure error={error} retry={() => refetch()} />;
   const open = isOpen(job);
-  const renew = (changed: Job) => client.setQueryData(["jobs", "one", id], changed);
+  const renew = (changed: Job) => {
+    // Answers to changes leave out what only one job shown alone says.
+    client.setQueryData<Job>(["jobs", "one", id], (before) => ({
+      ...changed,
+      errors: changed.errors ?? before?.errors ?? null,
+      cost: { ...changed.cost, by_provider: changed.cost.by_provider ?? before?.cost.by_provider ?? null },
+    }));
+    jobChanged(client, changed);
+  };
 
   return (
     <>
@@ -51,8 +68,8 @@ export function JobPage() {
             Cancel
           </button>
         )}
-        <Link to="/jobs/new" search={remembered(id) ? { again: id } : { model: job.model }} className="button">
-          {remembered(id) ? "Run again" : "New job with this model"}
+        <Link to="/jobs/new" search={{ again: id }} className="button">
+          Run again
         </Link>
       </Head>
       {!connected && (
@@ -78,13 +95,13 @@ export function JobPage() {
             {open ? <p className="soft">They are shown here when the job has ended.</p> : <Results job={job} />}
           </section>
           <Timeline job={job} />
+          <Itemised job={job} />
         </div>
         <div className="stack">
           <Bill job={job} />
-          <section className="sheet">
-            <h2>The same from code</h2>
-            <Snippets job={job} />
-          </section>
+          <Again job={job} />
+          <Labels job={job} onChange={renew} />
+          <FromCode job={job} />
         </div>
       </div>
       {asking === "cancel" && (
@@ -94,8 +111,7 @@ export function JobPage() {
           onClose={() => setAsking(null)}
           act={async () => {
             renew(await api.post("/api/v1/jobs/{job_id}/cancel", { path: { job_id: id } }));
-            void client.invalidateQueries({ queryKey: ["jobs"] });
-            void client.invalidateQueries({ queryKey: ["wallet"] });
+            jobRenewed(client, id);
             toast("Cancelled. The rest of what was set aside is yours again.");
           }}
         >
@@ -134,65 +150,6 @@ function Waiting({ job, onAddBudget }: { job: Job; onAddBudget: () => void }) {
   );
 }
 
-const WINDOW_MS = 5000;
-/** Items a second within the last few seconds, from what came live; null before two events. */
-function useSpeed(done: number): number | null {
-  const seen = useRef<[number, number][]>([]);
-  return useMemo(() => {
-    const at = Date.now();
-    seen.current = [...seen.current.filter(([moment]) => at - moment < WINDOW_MS), [at, done]];
-    const [oldest] = seen.current;
-    return oldest && at > oldest[0] ? (1000 * (done - oldest[1])) / (at - oldest[0]) : null;
-  }, [done]);
-}
-
-function Progress({ job }: { job: Job }) {
-  const { progress, cost } = job;
-  const ended = progress.items_done + progress.items_failed;
-  const speed = useSpeed(ended);
-  const mean = job.run_s > 0 ? ended / job.run_s : 0;
-  const now = isOpen(job) ? speed : mean;
-  return (
-    <section className="sheet" aria-label="Progress">
-      <div className="stack tight">
-        <div className="row apart num">
-          <strong>
-            {countText(ended)} of {plural(progress.items_total, "item")}
-          </strong>
-          <span className="soft">
-            {progress.items_total ? `${Math.floor((100 * ended) / progress.items_total)} %` : ""}
-          </span>
-        </div>
-        <Bar
-          done={progress.items_done}
-          failed={progress.items_failed}
-          total={progress.items_total}
-          label="Items done"
-        />
-      </div>
-      <dl className="facts">
-        <Fact name={isOpen(job) ? "Items a second now" : "Items a second"}>
-          {now ? now.toFixed(now < 10 ? 1 : 0) : "none yet"}
-        </Fact>
-        <Fact
-          name={isOpen(job) ? "Cost so far" : "Cost"}
-          note={
-            <>
-              of <Money of={cost.held} /> set aside
-            </>
-          }
-        >
-          <Money of={cost.captured} />
-        </Fact>
-        <Fact name="Waited">{secondsText(job.queue_s)}</Fact>
-        <Fact name="Ran" note={`${progress.subtasks_done} of ${plural(progress.subtasks_total, "part")}`}>
-          {job.started_at ? secondsText(job.run_s) : "not yet"}
-        </Fact>
-      </dl>
-    </section>
-  );
-}
-
 function FailedItems({ job }: { job: Job }) {
   const shown = job.errors ?? [];
   return (
@@ -218,13 +175,7 @@ function FailedItems({ job }: { job: Job }) {
 }
 
 function Timeline({ job }: { job: Job }) {
-  const query = useInfiniteQuery(subtasksQuery(job.id));
-  const parts = useMemo(() => query.data?.pages.flatMap((page) => page.data) ?? [], [query.data]);
-  const names = useMemo(
-    () => new Map((job.cost.by_provider ?? []).map((share) => [share.provider_id, share.name])),
-    [job.cost.by_provider],
-  );
-  const tried = parts.some((part) => part.attempts.length > 0);
+  const query = useQuery(timelineQuery(job.id));
   return (
     <section className="sheet">
       <div className="sheet-head">
@@ -233,82 +184,54 @@ function Timeline({ job }: { job: Job }) {
       </div>
       {query.isPending && <Skeleton lines={3} />}
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
-      {query.data && !tried && <p className="soft">Nothing has been run yet.</p>}
-      {tried && <Gantt subtasks={parts} names={names} />}
-      {query.hasNextPage && (
-        <div className="row">
-          <span className="small soft">The first {countText(parts.length)} parts are drawn.</span>
-          <button
-            type="button"
-            className="button small"
-            disabled={query.isFetchingNextPage}
-            onClick={() => query.fetchNextPage()}
-          >
-            Draw more
-          </button>
-        </div>
-      )}
+      {query.data?.lanes.length === 0 && <p className="soft">Nothing has been run yet.</p>}
+      {query.data && query.data.lanes.length > 0 && <Gantt timeline={query.data} />}
     </section>
   );
 }
 
-function Bill({ job }: { job: Job }) {
-  const shares = job.cost.by_provider ?? [];
-  const { cost } = job;
+function Labels({ job, onChange }: { job: Job; onChange: (job: Job) => void }) {
+  const [labels, setLabels] = useState<Record<string, string> | null>(null);
+  const save = (wanted: Record<string, string>) => {
+    setLabels(wanted);
+    api
+      .patch("/api/v1/jobs/{job_id}", { path: { job_id: job.id }, body: { labels: wanted } })
+      .then(onChange, toastError)
+      .finally(() => setLabels(null));
+  };
   return (
     <section className="sheet">
-      <h2>{isOpen(job) ? "Bill so far" : "Bill"}</h2>
-      {shares.length > 0 && (
-        <ul className="list tightly">
-          {shares.map((share) => (
-            <li key={share.provider_id} className="row apart">
-              <span>
-                {share.name}
-                <br />
-                <span className="small soft">
-                  {plural(share.subtasks, "part")}, {secondsText(share.seconds)} billed
-                </span>
-              </span>
-              <Money of={share.gross} aligned />
-            </li>
-          ))}
-        </ul>
-      )}
-      <dl className="bill">
-        <dt>Charged{isOpen(job) ? " so far" : ""}</dt>
-        <dd>
-          <strong>
-            <Money of={cost.captured} aligned />
-          </strong>
-        </dd>
-        <dt className="soft">of it to the platform</dt>
-        <dd className="soft">
-          <Money of={cost.commission} aligned />
-        </dd>
-        <dt>Set aside at the start</dt>
-        <dd>
-          <Money of={cost.held} aligned />
-        </dd>
-        {!isOpen(job) && (
-          <>
-            <dt>Given back</dt>
-            <dd>
-              <Money of={cost.released} aligned />
-            </dd>
-          </>
-        )}
-      </dl>
-      <p className="small soft">
-        Only seconds of tries that delivered are charged. Loading a model, waiting and failed tries cost nothing.
-      </p>
-      {job.own_machines && <p className="small soft">Parts that ran on machines of your own cost nothing.</p>}
+      <h2>Labels</h2>
+      <LabelsEditor labels={labels ?? job.labels} onChange={save} />
     </section>
   );
 }
 
-function Snippets({ job }: { job: Job }) {
-  const { data } = useQuery({ ...resultsQuery(job.id), enabled: !isOpen(job) });
-  return <SnippetTabs of={jobSnippets(location.origin, job.id, data?.outputs[0]?.name ?? "output")} />;
+function FromCode({ job }: { job: Job }) {
+  const [what, setWhat] = useState<"results" | "job">("results");
+  const manifest = useQuery({ ...resultsQuery(job.id), enabled: !isOpen(job) && !job.results_deleted_at });
+  const said = useQuery(jobRequest(job.id));
+  const model = useQuery(modelQuery(job.model_version_id));
+  const kind = (model.data && givenInputs(model.data)[0]?.kind) ?? "tensor";
+  const code =
+    what === "results"
+      ? jobSnippets(location.origin, job.id, manifest.data?.outputs[0]?.name ?? "output")
+      : submitSnippets(location.origin, shortened(said.data?.request ?? {}, job.model), kind);
+  return (
+    <section className="sheet">
+      <h2>The same from code</h2>
+      <fieldset className="segments">
+        <legend className="visually-hidden">What to do</legend>
+        <button type="button" aria-pressed={what === "results"} onClick={() => setWhat("results")}>
+          Its results
+        </button>
+        <button type="button" aria-pressed={what === "job"} onClick={() => setWhat("job")}>
+          A job like it
+        </button>
+      </fieldset>
+      <SnippetTabs of={code} />
+    </section>
+  );
 }
 
 function AddBudget({ job, onDone, onClose }: { job: Job; onDone: (job: Job) => void; onClose: () => void }) {

@@ -1,45 +1,26 @@
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import type { Schemas } from "../api/client";
-import { offers as offersQuery, stats as statsQuery } from "../api/queries";
-import { countText } from "../ui/amounts";
+import { models as modelsQuery, offers as offersQuery, stats as statsQuery } from "../api/queries";
+import { Compare } from "../market/compare";
+import { ANY, keyOf, narrowed, type Offer, SORTS, type Sort, sorted, type Wanted } from "../market/offers";
+import { countText, plural } from "../ui/amounts";
 import { Empty, Fact, Failure, Field, Head, Money, Skeleton, Status } from "../ui/small";
+import "../styles/marketplace.css";
 
-type Offer = Schemas["OfferOut"];
-export type Sort = "price" | "speed" | "deal" | "memory";
-const SORTS: Record<Sort, string> = {
-  deal: "best deal: speed for the price",
-  price: "cheapest first",
-  speed: "fastest first",
-  memory: "most memory first",
-};
-
-/** Dollars an hour for the speed of one common server core. A float is enough to sort by; amounts are shown exactly. */
-export function dealOf(offer: Offer): number {
-  return offer.speed > 0 ? offer.price_per_hour.usd_nanos / offer.speed : Number.POSITIVE_INFINITY;
-}
-
-export function sorted(offers: readonly Offer[], sort: Sort): Offer[] {
-  const by: Record<Sort, (offer: Offer) => number> = {
-    price: (o) => o.price_per_hour.usd_nanos,
-    deal: dealOf,
-    speed: (o) => -o.speed,
-    memory: (o) => -o.memory_gib,
-  };
-  return [...offers].sort((a, b) => by[sort](a) - by[sort](b) || a.provider_name.localeCompare(b.provider_name));
-}
+const COMPARED_MAX = 4;
 
 export function MarketplacePage() {
-  const query = useQuery(offersQuery);
+  const [model, setModel] = useState("");
+  const query = useQuery({ ...offersQuery(model), placeholderData: keepPreviousData });
   const stats = useQuery(statsQuery);
   const [sort, setSort] = useState<Sort>("deal");
-  const [accelerator, setAccelerator] = useState("");
-  const [region, setRegion] = useState("");
+  const [wanted, setWanted] = useState<Wanted>(ANY);
+  const [compared, setCompared] = useState<readonly string[]>([]);
   const all = query.data?.data ?? [];
-  const shown = sorted(all, sort).filter(
-    (offer) => (!accelerator || offer.accelerator === accelerator) && (!region || offer.region === region),
-  );
-  const kinds = (name: "accelerator" | "region") => [...new Set(all.map((offer) => offer[name]))].sort();
+  const shown = sorted(narrowed(all, wanted), sort);
+  const chosen = compared.flatMap((key) => all.find((offer) => keyOf(offer) === key) ?? []);
+  const toggle = (key: string) =>
+    setCompared((keys) => (keys.includes(key) ? keys.filter((one) => one !== key) : [...keys, key]));
   return (
     <>
       <Head
@@ -54,34 +35,20 @@ export function MarketplacePage() {
         <Fact name="Items in 24 hours">{stats.data ? countText(stats.data.items_day) : "…"}</Fact>
         <Fact name="Public models">{stats.data ? countText(stats.data.models_public) : "…"}</Fact>
       </dl>
-      <div className="grid-fields">
-        <Field label="Order">
-          <select value={sort} onChange={(event) => setSort(event.target.value as Sort)}>
-            {Object.entries(SORTS).map(([key, words]) => (
-              <option key={key} value={key}>
-                {words}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <Field label="Accelerator">
-          <select value={accelerator} onChange={(event) => setAccelerator(event.target.value)}>
-            <option value="">any</option>
-            {kinds("accelerator").map((kind) => (
-              <option key={kind}>{kind}</option>
-            ))}
-          </select>
-        </Field>
-        <Field label="Region">
-          <select value={region} onChange={(event) => setRegion(event.target.value)}>
-            <option value="">any</option>
-            {kinds("region").map((kind) => (
-              <option key={kind}>{kind}</option>
-            ))}
-          </select>
-        </Field>
-      </div>
+      <Narrow
+        all={all}
+        wanted={wanted}
+        onChange={setWanted}
+        sort={sort}
+        onSort={setSort}
+        model={model}
+        onModel={(name) => {
+          setModel(name);
+          setSort(name ? "item" : "deal");
+        }}
+      />
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
+      {chosen.length > 1 && <Compare offers={chosen} onRemove={toggle} />}
       <section className="sheet flush" aria-label="Offers">
         {query.isPending && (
           <div className="empty">
@@ -89,58 +56,236 @@ export function MarketplacePage() {
           </div>
         )}
         {query.data && shown.length === 0 && (
-          <Empty title="Nothing is on offer">
+          <Empty
+            title="Nothing on offer"
+            action={
+              all.length > 0 && (
+                <button type="button" className="button" onClick={() => setWanted(ANY)}>
+                  Show all
+                </button>
+              )
+            }
+          >
             {all.length
-              ? "No slot on line is of that kind. Try wider filters."
+              ? "No slot on line is like that. Try wider filters."
               : "No machine is on line now. Lend one of yours, and it is the first."}
           </Empty>
         )}
         {shown.length > 0 && (
-          <table className="cards">
-            <thead>
-              <tr>
-                <th>Machine</th>
-                <th>Device</th>
-                <th>Region</th>
-                <th className="num">Speed</th>
-                <th className="num">Memory</th>
-                <th className="num">An hour</th>
-                <th>Now</th>
-              </tr>
-            </thead>
-            <tbody>
-              {shown.map((offer) => (
-                <tr key={`${offer.provider_id} ${offer.slot}`}>
-                  <td data-label="Machine">
-                    <span>
-                      <strong>{offer.provider_name}</strong> <span className="soft">slot {offer.slot}</span>{" "}
-                      {offer.own && <span className="badge accent">yours</span>}
-                    </span>
-                  </td>
-                  <td data-label="Device">
-                    <span>
-                      {offer.device} <span className="badge">{offer.accelerator}</span>
-                    </span>
-                  </td>
-                  <td data-label="Region">{offer.region}</td>
-                  <td className="num" data-label="Speed" title="Against one common server core">
-                    {offer.speed.toFixed(2)} ×
-                  </td>
-                  <td className="num" data-label="Memory">
-                    {offer.memory_gib.toFixed(1)} GiB
-                  </td>
-                  <td className="num" data-label="An hour">
-                    <Money of={offer.price_per_hour} />
-                  </td>
-                  <td data-label="Now">
-                    <Status of={offer.is_busy ? "running" : "online"}>{offer.is_busy ? "busy" : "free"}</Status>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <Offers offers={shown} compared={compared} onCompare={toggle} model={model} onSort={setSort} sort={sort} />
         )}
       </section>
+      {query.data?.next_cursor && (
+        <p className="small soft">The first {plural(all.length, "slot")} are shown, the cheapest of them all.</p>
+      )}
     </>
+  );
+}
+
+function Narrow({
+  all,
+  wanted,
+  onChange,
+  sort,
+  onSort,
+  model,
+  onModel,
+}: {
+  all: readonly Offer[];
+  wanted: Wanted;
+  onChange: (wanted: Wanted) => void;
+  sort: Sort;
+  onSort: (sort: Sort) => void;
+  model: string;
+  onModel: (name: string) => void;
+}) {
+  const models = useInfiniteQuery(modelsQuery);
+  const set = (part: Partial<Wanted>) => onChange({ ...wanted, ...part });
+  const kinds = (name: "accelerator" | "region") =>
+    [...new Set(all.map((offer) => offer[name]))].filter(Boolean).sort();
+  return (
+    <div className="stack">
+      <div className="grid-fields">
+        <Field label="Price an item of">
+          <select value={model} onChange={(event) => onModel(event.target.value)}>
+            <option value="">no model</option>
+            {models.data?.pages
+              .flatMap((page) => page.data)
+              .map((one) => (
+                <option key={one.id} value={one.id}>
+                  {one.name}
+                </option>
+              ))}
+          </select>
+        </Field>
+        <Field label="Order">
+          <select value={sort} onChange={(event) => onSort(event.target.value as Sort)}>
+            {Object.entries(SORTS)
+              .filter(([key]) => key !== "item" || model)
+              .map(([key, words]) => (
+                <option key={key} value={key}>
+                  {words}
+                </option>
+              ))}
+          </select>
+        </Field>
+        <Field label="Accelerator">
+          <select value={wanted.accelerator} onChange={(event) => set({ accelerator: event.target.value })}>
+            <option value="">any</option>
+            {kinds("accelerator").map((kind) => (
+              <option key={kind}>{kind}</option>
+            ))}
+          </select>
+        </Field>
+        <Field label="Region">
+          <select value={wanted.region} onChange={(event) => set({ region: event.target.value })}>
+            <option value="">any</option>
+            {kinds("region").map((kind) => (
+              <option key={kind}>{kind}</option>
+            ))}
+          </select>
+        </Field>
+      </div>
+      <div className="filters">
+        <input
+          type="search"
+          aria-label="Search by machine or device"
+          placeholder="machine or device"
+          value={wanted.text}
+          onChange={(event) => set({ text: event.target.value })}
+        />
+        <input
+          type="text"
+          className="bound"
+          inputMode="decimal"
+          aria-label="At least so much memory in GiB"
+          placeholder="GiB at least"
+          value={wanted.memory}
+          onChange={(event) => set({ memory: event.target.value })}
+        />
+        <input
+          type="text"
+          className="bound"
+          inputMode="decimal"
+          aria-label="At most so many dollars an hour"
+          placeholder="$ an hour at most"
+          value={wanted.price}
+          onChange={(event) => set({ price: event.target.value })}
+        />
+        <label className="check">
+          <input type="checkbox" checked={wanted.free} onChange={(event) => set({ free: event.target.checked })} />
+          free now
+        </label>
+        <label className="check">
+          <input
+            type="checkbox"
+            checked={wanted.sandboxed}
+            onChange={(event) => set({ sandboxed: event.target.checked })}
+          />
+          in a sandbox
+        </label>
+      </div>
+    </div>
+  );
+}
+
+function Offers({
+  offers,
+  compared,
+  onCompare,
+  model,
+  sort,
+  onSort,
+}: {
+  offers: readonly Offer[];
+  compared: readonly string[];
+  onCompare: (key: string) => void;
+  model: string;
+  sort: Sort;
+  onSort: (sort: Sort) => void;
+}) {
+  const head = (key: Sort, words: string, right = true) => (
+    <th className={right ? "num" : ""} aria-sort={sort === key ? "ascending" : "none"}>
+      <button type="button" className="sorter" onClick={() => onSort(key)}>
+        {words}
+      </button>
+    </th>
+  );
+  return (
+    <div className="scroll">
+      <table className="cards">
+        <thead>
+          <tr>
+            <th>
+              <span className="visually-hidden">Compare</span>
+            </th>
+            {head("name", "Machine", false)}
+            <th>Device</th>
+            <th>Region</th>
+            {head("speed", "Speed")}
+            {head("memory", "Memory")}
+            {head("price", "An hour")}
+            {model && head("item", "A million items")}
+            <th>Now</th>
+          </tr>
+        </thead>
+        <tbody>
+          {offers.map((offer, rank) => (
+            <tr key={keyOf(offer)}>
+              <td data-label="Compare">
+                <input
+                  type="checkbox"
+                  className="switch"
+                  aria-label={`Compare ${offer.provider_name} slot ${offer.slot}`}
+                  checked={compared.includes(keyOf(offer))}
+                  disabled={compared.length >= COMPARED_MAX && !compared.includes(keyOf(offer))}
+                  onChange={() => onCompare(keyOf(offer))}
+                />
+              </td>
+              <td data-label="Machine">
+                <span>
+                  <strong>{offer.provider_name}</strong> <span className="soft">slot {offer.slot}</span>{" "}
+                  {offer.own && <span className="badge accent">yours</span>}
+                </span>
+              </td>
+              <td data-label="Device">
+                <span>
+                  {offer.device} <span className="badge">{offer.accelerator}</span>
+                </span>
+              </td>
+              <td data-label="Region">{offer.region}</td>
+              <td className="num" data-label="Speed" title="Against one common server core">
+                {offer.speed.toFixed(2)} ×
+              </td>
+              <td className="num" data-label="Memory">
+                {offer.memory_gib.toFixed(1)} GiB
+              </td>
+              <td className="num" data-label="An hour">
+                <Money of={offer.price_per_hour} />
+              </td>
+              {model && (
+                <td className="num" data-label="A million items">
+                  <ItemPrice offer={offer} best={rank === 0 && sort === "item"} />
+                </td>
+              )}
+              <td data-label="Now">
+                <Status of={offer.is_busy ? "running" : "online"}>{offer.is_busy ? "busy" : "free"}</Status>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function ItemPrice({ offer, best }: { offer: Offer; best: boolean }) {
+  if (!offer.item) return <span className="soft">…</span>;
+  if (!offer.item.fits) return <span className="soft">too little memory</span>;
+  return (
+    <span title={`${(1 / offer.item.seconds).toPrecision(3)} items a second`}>
+      {offer.own ? <span className="soft">nothing</span> : <Money of={offer.item.price_per_million} />}
+      {best && <span className="badge accent"> cheapest</span>}
+    </span>
   );
 }

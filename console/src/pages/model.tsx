@@ -2,12 +2,16 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { api, type Schemas } from "../api/client";
-import { model as modelQuery, versions as versionsQuery } from "../api/queries";
+import { model as modelQuery } from "../api/queries";
+import { CardEditor } from "../models/card-editor";
+import { withCard } from "../models/drop-model";
 import { shapeText } from "../models/shape";
+import { TryIt } from "../models/try-it";
+import { Versions } from "../models/versions";
 import { model as route } from "../router";
 import { bytesText, countText, secondsText } from "../ui/amounts";
 import { Confirm } from "../ui/dialog";
-import { Ago, Code, Fact, Failure, Head, Id, Skeleton } from "../ui/small";
+import { Code, Fact, Failure, Head, Id, Skeleton } from "../ui/small";
 import { toast } from "../ui/toasts";
 
 type Model = Schemas["ModelOut"];
@@ -21,11 +25,12 @@ export function ModelPage() {
   }, [query.data]);
   if (query.isPending) return <Skeleton lines={8} />;
   if (query.error) return <Failure error={query.error} retry={() => query.refetch()} />;
-  return <Shown model={query.data} />;
+  return <Shown key={query.data.version_id} model={query.data} reference={reference} />;
 }
 
-function Shown({ model }: { model: Model }) {
+function Shown({ model, reference }: { model: Model; reference: string }) {
   const [asking, setAsking] = useState<"publish" | "hide" | "delete" | null>(null);
+  const [editing, setEditing] = useState(false);
   const client = useQueryClient();
   const navigate = useNavigate();
   const publish = async (visibility: "public" | "private") => {
@@ -45,11 +50,17 @@ function Shown({ model }: { model: Model }) {
           </span>
         }
       >
-        <Link to="/jobs/new" search={{ model: model.name }} className="button primary">
+        <Link to="/jobs/new" search={{ model: reference }} className="button primary">
           Run it
+        </Link>
+        <Link to="/jobs" search={{ model: model.name }} className="button">
+          Its jobs
         </Link>
         {model.own && (
           <>
+            <button type="button" className="button" aria-expanded={editing} onClick={() => setEditing(!editing)}>
+              Edit the card
+            </button>
             <button
               type="button"
               className="button"
@@ -77,8 +88,10 @@ function Shown({ model }: { model: Model }) {
           {bytesText(model.profile.memory_bytes)}
         </Fact>
       </dl>
+      {editing && <Editor model={model} onDone={() => setEditing(false)} />}
       <div className="columns">
         <div className="stack wide">
+          <TryIt model={model} />
           <Tensors
             title="Inputs"
             tensors={model.inputs}
@@ -86,7 +99,7 @@ function Shown({ model }: { model: Model }) {
           />
           <Tensors
             title="Outputs"
-            tensors={model.outputs}
+            tensors={Object.keys(model.results).length > 0 ? model.results : model.outputs}
             card={(model.card.outputs ?? {}) as Record<string, Record<string, unknown>>}
           />
           <details className="sheet">
@@ -164,6 +177,37 @@ function Shown({ model }: { model: Model }) {
   );
 }
 
+function Editor({ model, onDone }: { model: Model; onDone: () => void }) {
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>(null);
+  const save = async (card: Record<string, unknown>) => {
+    setBusy(true);
+    setError(null);
+    try {
+      const made = await withCard(model.name, card, model.version);
+      await client.invalidateQueries({ queryKey: ["models"] });
+      toast(`Version ${made.version} is ready.`);
+      onDone();
+      await navigate({ to: "/models/$reference", params: { reference: made.name } });
+    } catch (reason) {
+      setError(reason);
+    }
+    setBusy(false);
+  };
+  return (
+    <section className="sheet" aria-label="Edit the card">
+      <h2>Edit the card</h2>
+      <p className="soft">
+        A version never changes. This makes the next one, of the same file; it is measured again before it counts.
+      </p>
+      <CardEditor model={model} busy={busy} verb="Publish as the next version" onSave={save} />
+      {error !== null && <Failure error={error} />}
+    </section>
+  );
+}
+
 function Tensors({
   title,
   tensors,
@@ -202,29 +246,6 @@ function Tensors({
             </li>
           );
         })}
-      </ul>
-    </section>
-  );
-}
-
-function Versions({ model }: { model: Model }) {
-  const query = useQuery(versionsQuery(model.name));
-  return (
-    <section className="sheet">
-      <h2>Versions</h2>
-      {query.isPending && <Skeleton lines={2} />}
-      {query.error && <Failure error={query.error} />}
-      <ul className="list tightly">
-        {query.data?.data.map((version) => (
-          <li key={version.version_id} className="row apart">
-            <Link to="/models/$reference" params={{ reference: `${version.name}:${version.version}` }}>
-              version {version.version}
-            </Link>
-            <span className="small soft">
-              {bytesText(version.size)}, <Ago at={version.created_at} />
-            </span>
-          </li>
-        ))}
       </ul>
     </section>
   );

@@ -8,11 +8,20 @@ import { bytesText, countText } from "../ui/amounts";
 import { Icon } from "../ui/icons";
 import { Ago, Empty, Failure, Head, Skeleton } from "../ui/small";
 
+const WHOSE = { all: "all", mine: "mine", others: "of others" } as const;
+
 export function ModelsPage() {
   const query = useInfiniteQuery(modelsQuery);
   const navigate = useNavigate();
   const [adding, setAdding] = useState(false);
-  const models = query.data?.pages.flatMap((page) => page.data) ?? [];
+  const [whose, setWhose] = useState<keyof typeof WHOSE>("all");
+  const [text, setText] = useState("");
+  const all = query.data?.pages.flatMap((page) => page.data) ?? [];
+  const models = all.filter(
+    (model) =>
+      (whose === "all" || (whose === "mine") === model.own) &&
+      `${model.name} ${model.description}`.toLowerCase().includes(text.trim().toLowerCase()),
+  );
   return (
     <>
       <Head title="Models" intro="What you may run: your own, and those that others have published.">
@@ -26,6 +35,25 @@ export function ModelsPage() {
           <DropModel onDone={(made) => void navigate({ to: "/models/$reference", params: { reference: made.name } })} />
         </section>
       )}
+      {all.length > 0 && (
+        <div className="filters">
+          <fieldset className="segments">
+            <legend className="visually-hidden">Whose models</legend>
+            {(Object.keys(WHOSE) as (keyof typeof WHOSE)[]).map((one) => (
+              <button type="button" key={one} aria-pressed={whose === one} onClick={() => setWhose(one)}>
+                {WHOSE[one]}
+              </button>
+            ))}
+          </fieldset>
+          <input
+            type="search"
+            aria-label="Search by name or description"
+            placeholder="name or description"
+            value={text}
+            onChange={(event) => setText(event.target.value)}
+          />
+        </div>
+      )}
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
       <section className="sheet flush" aria-label="Models">
         {query.isPending && (
@@ -33,7 +61,10 @@ export function ModelsPage() {
             <Skeleton />
           </div>
         )}
-        {query.data && models.length === 0 && (
+        {all.length > 0 && models.length === 0 && (
+          <Empty title="No model fits">Try another name, or look at all of them.</Empty>
+        )}
+        {query.data && all.length === 0 && (
           <Empty title="No models yet">
             Add an ONNX file. It is examined and measured before it is accepted, and stays yours alone until you publish
             it.

@@ -1,14 +1,20 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
-import { api, randomKey, type Schemas, upload } from "../api/client";
+import { api, randomKey, type Schemas } from "../api/client";
 import { model as modelQuery, models as modelsQuery } from "../api/queries";
-import { countedItems, type Draft, emptyDraft, gathered } from "../jobs/drafts";
+import { type Before, useBefore } from "../jobs/before";
+import { countedItems, type Draft, draftOf, gathered, givenInputs, NOTHING } from "../jobs/drafts";
+import { DryRun } from "../jobs/dry-run";
 import { InputEditor } from "../jobs/input-editor";
+import { LabelsEditor } from "../jobs/labels";
 import { emptyLimits, type Limits, LimitsEditor, workOf } from "../jobs/limits";
+import { jobChanged } from "../jobs/queries";
 import { QuotePanel } from "../jobs/quote-panel";
-import { type Request, remember, remembered } from "../jobs/remembered";
+import type { Request } from "../jobs/request";
 import { submitSnippets } from "../jobs/snippets";
+import { TemplateChoice } from "../jobs/templates";
+import { uploaded } from "../jobs/upload";
 import { DropModel } from "../models/drop-model";
 import { shapeText } from "../models/shape";
 import { newJob as route } from "../router";
@@ -16,13 +22,11 @@ import { Failure, Head, Skeleton } from "../ui/small";
 import { SnippetTabs } from "../ui/snippets";
 import { toast } from "../ui/toasts";
 
-const FILES_PER_UPLOAD = 100;
-
 export function NewJobPage() {
-  const { model: wanted, again } = route.useSearch();
-  const before = useMemo(() => (again ? remembered(again) : null), [again]);
+  const search = route.useSearch();
+  const before = useBefore(search);
   const navigate = useNavigate();
-  const reference = wanted ?? before?.model ?? null;
+  const reference = search.model ?? before.data?.request.model ?? null;
   const [dropping, setDropping] = useState(false);
   const choose = (name: string) => {
     setDropping(false);
@@ -35,10 +39,15 @@ export function NewJobPage() {
         <h2 className="step">
           <b>1</b> The model
         </h2>
+        <TemplateChoice chosen={search.template} />
         <ModelChoice chosen={reference} onChoose={choose} onDrop={() => setDropping(true)} dropping={dropping} />
         {dropping && <DropModel onDone={(made) => choose(made.name)} />}
       </section>
-      {reference && !dropping && <Form key={`${reference} ${again ?? ""}`} reference={reference} before={before} />}
+      {before.isLoading && <Skeleton />}
+      {before.error && <Failure error={before.error} retry={() => before.refetch()} />}
+      {reference && !dropping && !before.isLoading && (
+        <Form key={JSON.stringify([reference, search])} reference={reference} before={before.data ?? null} />
+      )}
     </>
   );
 }
@@ -88,44 +97,54 @@ function ModelChoice({
   );
 }
 
-function Form({ reference, before }: { reference: string; before: Request | null }) {
+function Form({ reference, before }: { reference: string; before: Before | null }) {
   const model = useQuery(modelQuery(reference));
   if (model.isPending) return <Skeleton />;
   if (model.error) return <Failure error={model.error} retry={() => model.refetch()} />;
-  return <Filled model={model.data} before={before} />;
+  return <Filled model={model.data} reference={reference} before={before} />;
 }
 
-function Filled({ model, before }: { model: Schemas["ModelOut"]; before: Request | null }) {
+function Filled({
+  model,
+  reference,
+  before,
+}: {
+  model: Schemas["ModelOut"];
+  reference: string;
+  before: Before | null;
+}) {
   const navigate = useNavigate();
   const client = useQueryClient();
+  const given = useMemo(() => givenInputs(model), [model]);
   const [drafts, setDrafts] = useState<Record<string, Draft>>(() =>
-    Object.fromEntries(Object.keys(model.inputs).map((name) => [name, emptyDraft(before, name)])),
+    Object.fromEntries(given.map(({ name }) => [name, draftOf(before?.request ?? null, name, before?.items ?? null)])),
   );
-  const [limits, setLimits] = useState<Limits>(() => emptyLimits(before));
+  const [limits, setLimits] = useState<Limits>(() => emptyLimits(before?.request ?? null));
+  const [labels, setLabels] = useState<Record<string, string>>(() => before?.request.labels ?? {});
   const [sent, setSent] = useState<number | null>(null);
   const [error, setError] = useState<unknown>(null);
   // The same key until something is changed: pressing twice, or again after a cut line, makes one job.
-  const key = useMemo(() => ({ of: [drafts, limits], key: randomKey() }).key, [drafts, limits]);
-  const cards = (model.card.inputs ?? {}) as Record<string, { codec?: string }>;
+  const key = useMemo(() => ({ of: [drafts, limits, labels], key: randomKey() }).key, [drafts, limits, labels]);
   const items = countedItems(Object.values(drafts));
-  const work = workOf(limits, model.name);
+  const work = workOf(limits, reference);
   const ready =
     items !== null &&
     items > 0 &&
     work.problems.length === 0 &&
     Object.values(drafts).every((draft) => draft.count !== null);
-  const images = Object.values(cards).some((card) => card.codec === "image");
+  const differing = items === null && Object.values(drafts).every((draft) => draft.count !== null);
+  const request = async (): Promise<Request> => ({
+    ...work.body,
+    ...(Object.keys(labels).length > 0 && { labels }),
+    inputs: await gathered(model, drafts, uploaded, setSent),
+  });
 
   const start = async () => {
     setError(null);
     setSent(0);
     try {
-      const inputs = await gathered(model, drafts, uploadAll, setSent);
-      const request: Request = { ...work.body, inputs };
-      const job = await api.post("/api/v1/jobs", { body: request, idempotencyKey: key });
-      remember(job.id, request);
-      void client.invalidateQueries({ queryKey: ["jobs"] });
-      void client.invalidateQueries({ queryKey: ["wallet"] });
+      const job = await api.post("/api/v1/jobs", { body: await request(), idempotencyKey: key });
+      jobChanged(client, job);
       toast("The job is on its way.");
       await navigate({ to: "/jobs/$id", params: { id: job.id } });
     } catch (reason) {
@@ -141,13 +160,18 @@ function Filled({ model, before }: { model: Schemas["ModelOut"]; before: Request
           <h2 className="step">
             <b>2</b> The inputs
           </h2>
-          {Object.entries(model.inputs).map(([name, tensor]) => (
+          {before?.problem && (
+            <p className="notice warn">
+              What it had before cannot be used again: {before.problem} Give other inputs; the limits are as they were.
+            </p>
+          )}
+          {given.map(({ name, tensor, kind }) => (
             <InputEditor
               key={name}
               name={name}
               tensor={tensor}
-              codec={cards[name]?.codec ?? "tensor"}
-              draft={drafts[name] ?? emptyDraft(null, name)}
+              kind={kind}
+              draft={drafts[name] ?? NOTHING}
               onChange={(draft) => setDrafts((all) => ({ ...all, [name]: draft }))}
             />
           ))}
@@ -157,6 +181,10 @@ function Filled({ model, before }: { model: Schemas["ModelOut"]; before: Request
             <b>3</b> Limits, if you like
           </h2>
           <LimitsEditor limits={limits} onChange={setLimits} problems={work.problems} />
+          <div className="stack tight">
+            <span className="label">Labels, to find it by</span>
+            <LabelsEditor labels={labels} onChange={setLabels} />
+          </div>
         </section>
         <details className="sheet">
           <summary>The same from code</summary>
@@ -165,9 +193,10 @@ function Filled({ model, before }: { model: Schemas["ModelOut"]; before: Request
               location.origin,
               {
                 ...work.body,
-                inputs: [{ name: Object.keys(model.inputs)[0] ?? "input", files: ["file_…"], broadcast: false }],
+                ...(Object.keys(labels).length > 0 && { labels }),
+                inputs: [{ name: given[0]?.name ?? "input", files: ["file_…"], broadcast: false }],
               },
-              images ? "images" : "arrays",
+              given[0]?.kind ?? "tensor",
             )}
           />
         </details>
@@ -183,27 +212,17 @@ function Filled({ model, before }: { model: Schemas["ModelOut"]; before: Request
         >
           {sent === null ? "Start the job" : sent < 1 ? `Uploading, ${Math.round(100 * sent)} %` : "Starting …"}
         </button>
+        <DryRun key={key} ready={ready && sent === null} request={request} onDone={() => setSent(null)} />
         {!ready && sent === null && (
           <p className="small soft">
-            {items === null
-              ? "Add inputs first; the price is shown as soon as they are counted."
-              : "Something above needs mending."}
+            {differing
+              ? "The inputs have different numbers of items; each must have as many as the others."
+              : items === null
+                ? "Add inputs first; the price is shown as soon as they are counted."
+                : "Something above needs mending."}
           </p>
         )}
       </div>
     </div>
   );
-}
-
-async function uploadAll(files: readonly File[], onSent: (share: number) => void): Promise<string[]> {
-  const ids: string[] = [];
-  for (let start = 0; start < files.length; start += FILES_PER_UPLOAD) {
-    const form = new FormData();
-    for (const file of files.slice(start, start + FILES_PER_UPLOAD)) form.append("file", file, file.name);
-    const made = await upload<Schemas["FilesOut"]>("/api/v1/files", form, (share) =>
-      onSent((start + share * Math.min(FILES_PER_UPLOAD, files.length - start)) / files.length),
-    );
-    ids.push(...made.data.map((file) => file.id));
-  }
-  return ids;
 }

@@ -54,3 +54,20 @@ function shapeOf(value: unknown): number[] {
   if (inner.some((one) => one.join() !== first.join())) throw new Error("The lists inside have different lengths.");
   return [value.length, ...first];
 }
+
+/** Texts, one a line; or a JSON list of texts, or a whole JSON tensor of them. Throws in words. */
+export function textsTensor(text: string): Schemas["TensorIn"] {
+  const lines = textsOf(text) ?? text.replace(/\r\n/g, "\n").replace(/\n$/, "").split("\n");
+  return { datatype: "BYTES", shape: [lines.length], data: lines };
+}
+
+function textsOf(text: string): string[] | null {
+  if (!/^\s*[[{]/.test(text)) return null;
+  try {
+    const value: unknown = JSON.parse(text);
+    const list = isTensor(value) ? value.data : value;
+    return Array.isArray(list) && list.every((one) => typeof one === "string") ? list : null;
+  } catch {
+    return null; // a line that begins with a bracket is a text like any other
+  }
+}

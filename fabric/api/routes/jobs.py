@@ -16,6 +16,7 @@ from fabric.api.schemas.bills import BillOut
 from fabric.api.schemas.common import Page
 from fabric.api.schemas.jobs import BudgetIn, JobChangeIn, JobIn, JobOut, OutputOut, ResultsOut
 from fabric.api.schemas.subtasks import SubtaskOut, subtask_out
+from fabric.api.schemas.timelines import TimelineOut
 from fabric.core.clock import monotonic_s
 from fabric.core.errors import Invalid, NotFound
 from fabric.core.ids import JobId, RequestId, UserId
@@ -23,7 +24,7 @@ from fabric.core.money import usd_nanos
 from fabric.db.engine import Transaction
 from fabric.events.event import Event
 from fabric.events.stream import EventHub
-from fabric.jobs import bill, budget, downloads, finish, results, store
+from fabric.jobs import bill, budget, downloads, finish, results, store, timeline
 from fabric.jobs.job import Job
 from fabric.jobs.lifecycle import is_finished
 from fabric.jobs.resolve import resolve_job
@@ -100,6 +101,14 @@ async def list_subtasks(job_id: str, principal: JobsCaller, services: ServicesDe
         job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
         rows = await store.list_subtasks(reader, job.id, after_position=after, limit=page.fetch)
     return page_of(rows, page, cursor=lambda subtask: subtask.position, render=subtask_out)
+
+
+@router.get("/{job_id}/timeline", response_model=TimelineOut)
+async def show_timeline(job_id: str, principal: JobsCaller, services: ServicesDep) -> TimelineOut:
+    """Who ran which part when, as lanes to draw: every try of a small job, neighbouring tries as one of a large job."""
+    async with services.database.reading() as reader:
+        job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
+        return TimelineOut.of(job.id, await timeline.read_timeline(reader, job.id))
 
 
 @router.get("/{job_id}/bill", response_model=BillOut)
@@ -239,8 +248,8 @@ async def _shown(services: Services, owner_id: UserId, job_id: JobId) -> JobOut:
     async with services.database.reading() as reader:
         job = await store.get_job(reader, owner_id, job_id)
         shares = await store.shares_of_providers(reader, job_id)
-        errors = await store.item_errors(reader, job_id) if job.items_failed else []
-    return JobOut.of(job, shares, errors[:ERRORS_SHOWN_MAX])
+        errors = await store.item_errors(reader, job_id, ERRORS_SHOWN_MAX) if job.items_failed else []
+    return JobOut.of(job, shares, errors)
 
 
 async def _wait_for_end(services: Services, hub: EventHub, owner_id: UserId, job_id: JobId, wait_s: float) -> None:

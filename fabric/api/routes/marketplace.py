@@ -25,19 +25,23 @@ async def list_offers(
     page: PageDep,
     accelerator: Annotated[Literal["cpu", "cuda", "rocm", "directml", "coreml", "openvino", "npu"] | None, Query()] = None,
     region: Annotated[str | None, Query(max_length=63)] = None,
-    model: Annotated[str | None, Query(max_length=200)] = None,
+    model: Annotated[
+        str | None, Query(max_length=300, description="Only slots that run it, with what items of it take there.")
+    ] = None,
 ) -> Page[OfferOut]:
-    """Slots of machines that are online now, the cheapest first; with `model`, those that run it, at what they ask for it."""
+    """Slots of machines that are online now, the cheapest first; with `model` the cheapest for an item of it, at what they ask for it."""
     async with services.database.reading() as reader:
+        wanted = None if model is None else await registry.find_version(reader, principal.user_id, model)
         offers = await store.open_offers(reader)
-        if model is not None:
-            model_id = str((await registry.find_version(reader, principal.user_id, model)).model_id)
-            asking = [offer.asking(model_id) for offer in offers]
-            offers = sorted((o for o in asking if o is not None), key=lambda o: (o.rate_nanos_per_hour, o.provider_id, o.slot))
+    if wanted is not None:
+        asking = [offer.asking(str(wanted.model_id)) for offer in offers]
+        offers = sorted(
+            (o for o in asking if o is not None), key=lambda o: (o.rate_nanos_per_hour / o.speed, o.provider_id, o.slot)
+        )
     suiting = [o for o in offers if accelerator in {None, o.accelerator} and region in {None, o.region}]
     start = page.before_number or 0  # the cursor is a rank: offers come and go, and nothing better lasts
     ranked = list(enumerate(suiting, start=1))[start : start + page.fetch]
-    return page_of(ranked, page, cursor=lambda pair: pair[0], render=lambda pair: OfferOut.of(pair[1], principal.user_id))
+    return page_of(ranked, page, cursor=lambda pair: pair[0], render=lambda pair: OfferOut.of(pair[1], principal.user_id, wanted))
 
 
 @router.get("/models", response_model=Page[PublicModelOut])

@@ -14,7 +14,7 @@ from fabric.api.dependencies import ModelsCaller, ServicesDep
 from fabric.api.idempotency import idempotent, replayed
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.common import Page
-from fabric.api.schemas.models import ModelOut, ModelPatch
+from fabric.api.schemas.models import CardIn, ModelOut, ModelPatch
 from fabric.api.uploads import PartStart, is_multipart, parts
 from fabric.catalog import registry
 from fabric.codecs.assets import ASSET_BYTES_MAX, asset_field
@@ -125,6 +125,32 @@ async def list_versions(reference: str, principal: ModelsCaller, services: Servi
     async with services.database.reading() as reader:
         rows = await registry.list_versions(reader, principal.user_id, reference, before=page.before_number, limit=page.fetch)
     return page_of(rows, page, cursor=lambda row: row.version, render=lambda row: ModelOut.of(row, principal.user_id))
+
+
+@router.post("/{name}/versions", status_code=201, response_model=ModelOut)
+async def change_card(request: Request, name: str, body: CardIn, principal: ModelsCaller, services: ServicesDep) -> Response:
+    """Publish the file of a version of yours with another card, as the next version; versions themselves never change.
+
+    It is examined and measured again, since another card may feed it other inputs.
+    """
+    raw = await request.body()
+    if replay := await replayed(request, principal, services, raw):
+        return replay
+    async with services.database.reading() as reader:
+        own = await registry.find_own_version(reader, principal.user_id, name, body.of_version)
+    with tempfile.NamedTemporaryFile(prefix="fabric-model-") as file:
+        async for chunk in services.store.stream(own.object_key):
+            file.write(chunk)
+        file.flush()
+        admitted = await registry.admit_upload(
+            services.database, services.store, name=name, path=Path(file.name), card=body.card,
+            control_flow=services.settings.limits.model_control_flow,
+        )  # fmt: skip
+
+    async def act(tx: Transaction) -> ModelOut:
+        return ModelOut.of(await registry.record_version(tx, principal.user_id, admitted), principal.user_id)
+
+    return await idempotent(request, principal, services, raw, act, status=201)
 
 
 @router.get("/{name}/versions/{version}")

@@ -13,6 +13,7 @@ from fabric.api.schemas.common import Page
 from fabric.api.schemas.jobs import JobIn, JobOut
 from fabric.api.schemas.quotes import QuoteOut
 from fabric.api.schemas.repeats import DryRunOut, JobTemplateOut, TemplateIn, WorkChangesIn
+from fabric.api.schemas.timelines import JobRequestOut
 from fabric.billing import wallet
 from fabric.core.errors import Invalid
 from fabric.core.ids import JobId, QuoteId, UserId
@@ -51,6 +52,16 @@ async def dry_run(body: JobIn, principal: JobsCaller, services: ServicesDep) -> 
     )  # fmt: skip
 
 
+@router.get("/jobs/{job_id}/request", response_model=JobRequestOut)
+async def show_request(job_id: str, principal: JobsCaller, services: ServicesDep) -> JobRequestOut:
+    """What a job was asked for: to run it again as it is at …/rerun, or as a form to fill in."""
+    async with services.database.reading() as reader:
+        job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
+        said = await store.request_of(reader, job.id)
+    said.pop("quote", None)  # a quote is good for one job
+    return JobRequestOut(job_id=str(job.id), model=job.model, request=said)
+
+
 @router.post("/jobs/{job_id}/retry", status_code=201, response_model=JobOut)
 async def retry(
     request: Request, job_id: str, body: WorkChangesIn, principal: JobsCaller, services: ServicesDep, request_id: RequestIdDep
@@ -66,7 +77,8 @@ async def retry(
         raise Invalid("a retry takes the inputs and the model that the job had; run it again with others at …/rerun")
     async with services.database.reading() as reader:
         job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
-    wanted = _changed(job.request, body)
+        said = await store.request_of(reader, job.id)
+    wanted = _changed(said, body)
     spec = wanted.spec(wanted.inputs)
     resolved, missing = await resolve_missing(
         services.database, services.store, services.settings, principal.user_id, job, spec.items_per_subtask
@@ -89,7 +101,8 @@ async def rerun(
     """Submit a job as it was once submitted, with other inputs or whatever else the body says."""
     async with services.database.reading() as reader:
         job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
-    return await _submit(request, principal, services, request_id, job.request, body)
+        said = await store.request_of(reader, job.id)
+    return await _submit(request, principal, services, request_id, said, body)
 
 
 @router.post("/job-templates", response_model=JobTemplateOut)

@@ -6,14 +6,17 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fabric.api.schemas.common import Body, Moment, Money
+from fabric.billing import pricing
 from fabric.catalog.registry import ModelVersion
 from fabric.core.ids import UserId
 from fabric.db.census import MarketCounts
+from fabric.jobs.requirements import has_memory
 from fabric.marketplace.demand import FACTOR_MAX, FACTOR_MIN, FACTOR_STEP_PER_MINUTE
 from fabric.marketplace.device_table import DEVICES_MAX, NAME_CHARACTERS_MAX, WATTS_MAX
 from fabric.marketplace.offers import Offer
 from fabric.marketplace.prices import Prices
 
+MILLION = 1_000_000
 Usd = Annotated[str, Field(max_length=40, description='Decimal USD for an hour, such as "0.02".')]
 
 
@@ -42,16 +45,40 @@ class OfferOut(Body):
     """The highest opset that its ONNX Runtime takes; null: nobody knows, so it is tried."""
     own: bool
     """Whether the machine is yours; then your jobs run on it only if they say so."""
+    item: "ItemPriceOut | None" = None
+    """Only when a model was asked for."""
 
     @classmethod
-    def of(cls, offer: Offer, caller: UserId) -> "OfferOut":
-        """Show an offer to `caller`, without saying who owns the machine."""
+    def of(cls, offer: Offer, caller: UserId, model: ModelVersion | None = None) -> "OfferOut":
+        """Show an offer to `caller`, without saying who owns the machine; with what items of `model` take on it."""
         facts = asdict(offer)
         for name in ("rate_nanos_per_hour", "owner_id", "provider_id", "newest", "model_rates"):
             del facts[name]
+        is_own = offer.owner_id == caller
         return cls(
-            provider_id=str(offer.provider_id), price_per_hour=Money.of(offer.rate_nanos_per_hour), own=offer.owner_id == caller,
-            opset_max=offer.newest.opset or None, **facts,
+            provider_id=str(offer.provider_id), price_per_hour=Money.of(offer.rate_nanos_per_hour), own=is_own,
+            opset_max=offer.newest.opset or None, item=None if model is None else ItemPriceOut.of(offer, model, is_own=is_own), **facts,
+        )  # fmt: skip
+
+
+class ItemPriceOut(Body):
+    """What items of a model are expected to take on a slot, from the model's measured profile and the slot's speed."""
+
+    seconds: float
+    """Of one item."""
+    price_per_million: Money
+    """Of a million items, one being too little to write down. Nothing on a machine of your own."""
+    fits: bool
+    """Whether the slot has the memory that the model takes."""
+
+    @classmethod
+    def of(cls, offer: Offer, model: ModelVersion, *, is_own: bool) -> "ItemPriceOut":
+        """Work it out."""
+        item_us = float(model.profile["item_us"]) / offer.speed
+        nanos = 0 if is_own else pricing.expected_nanos(offer.rate_nanos_per_hour, MILLION, item_us)
+        return cls(
+            seconds=item_us / MILLION, price_per_million=Money.of(nanos),
+            fits=has_memory(int(model.profile["memory_bytes"]), offer),
         )  # fmt: skip
 
 

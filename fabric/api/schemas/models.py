@@ -1,6 +1,8 @@
 """Bodies of /api/v1/models."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from fabric.api.schemas.common import Body, Moment
 from fabric.catalog.registry import ModelVersion
@@ -108,6 +110,15 @@ class ModelOut(Body):
             parameters=model.inspection["parameters"],
             created_at=model.created_at,
         )
+
+
+class CardIn(Body):
+    """Another card for a model of yours."""
+
+    card: dict[str, Any]
+    """As at an upload: description, inputs, outputs. What is left out gets its default."""
+    of_version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    """Whose file it goes with; null: the newest version's."""
 
 
 class ModelPatch(Body):

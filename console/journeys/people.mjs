@@ -1,0 +1,59 @@
+// People in front of a real browser, and what must hold on every page that they see.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { launch } from "../scripts/browser.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+export const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "dark", hasTouch: true, isMobile: true };
+
+/** A browser for people who visit `url`. `faults` gathers what no page may have; `expected` what one says while its line is cut. */
+export async function visitors(url) {
+  const faults = [];
+  const quiet = { expected: null };
+  const browser = await launch();
+  const fault = (text) => !quiet.expected?.test(text) && faults.push(text);
+
+  async function person(options) {
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 900 },
+      reducedMotion: "reduce",
+      ...options,
+    });
+    const page = await context.newPage();
+    page.setDefaultTimeout(60_000);
+    page.on("console", (said) => ["error", "warning"].includes(said.type()) && fault(`${page.url()}: ${said.text()}`));
+    page.on("pageerror", (error) => fault(`${page.url()}: ${error}`));
+    page.on(
+      "request",
+      (request) =>
+        new URL(request.url()).origin !== new URL(url).origin &&
+        !request.url().startsWith("blob:") &&
+        faults.push(`asked another host: ${request.url()}`),
+    );
+    return page;
+  }
+
+  async function check(page, name) {
+    await page.waitForFunction(() => document.querySelector("h1, h2") && !document.querySelector(".skeleton"));
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    for (const { id, impact, nodes } of found.violations) {
+      if (impact === "serious" || impact === "critical")
+        faults.push(`${name}: ${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`);
+    }
+    const sideways = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
+    if (sideways > 0) faults.push(`${name} scrolls sideways by ${sideways} px`);
+  }
+
+  async function signIn(page, email, password) {
+    await page.goto(`${url}/`);
+    await page.getByLabel("E-mail address").fill(email);
+    await page.getByLabel("Password").fill(password);
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Overview" }).waitFor();
+  }
+
+  return { browser, faults, quiet, person, check, signIn };
+}
