@@ -1,12 +1,12 @@
-"""SQL over all tables for one user: what an export holds, what stands against a deletion, what a deletion erases."""
+"""SQL over all tables for one user: what an export holds, what stands against a deletion, what a deletion erases, how things stand now."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 
-from fabric.core.ids import UserId
+from fabric.core.ids import ProviderId, UserId
 from fabric.db.engine import Reader, Transaction
 
 OF_LEDGER = """
@@ -130,3 +130,44 @@ async def erase(tx: Transaction, user_id: UserId) -> None:
     """Erase what is about the person."""
     for statement in ERASURES:
         await tx.execute(text(statement), {"user": user_id})
+
+
+# ── the pulse ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Open jobs come from their own small index, the youngest from the owner's; neither reads a long history.
+JOBS_NOW = text(
+    """
+    SELECT id, status, waiting_reason, items_total, items_done, items_failed, subtasks_total, subtasks_done, captured_nanos,
+           released_nanos, event_seq
+      FROM jobs
+     WHERE id IN (SELECT y.id FROM (SELECT id FROM jobs WHERE owner_id = :user ORDER BY id DESC LIMIT :young) AS y
+                  UNION
+                  SELECT o.id FROM (SELECT id FROM jobs WHERE owner_id = :user AND status IN ('queued', 'running')
+                                     ORDER BY priority DESC, id LIMIT :open) AS o)
+     ORDER BY id
+    """
+)
+
+WORK_NOW = text(
+    """
+    SELECT w.provider_id AS id, CAST(sum(w.busy) AS int) AS busy, CAST(sum(w.earned) AS bigint) AS earned
+      FROM (SELECT provider_id, count(DISTINCT slot) AS busy, 0 AS earned FROM subtasks
+             WHERE status = 'leased' AND provider_id = ANY(CAST(:machines AS uuid[])) GROUP BY provider_id
+            UNION ALL
+            SELECT owner_id, 0, credits FROM ledger.accounts
+             WHERE owner_id = ANY(CAST(:machines AS uuid[])) AND kind = :pending_kind) AS w
+     GROUP BY w.provider_id
+    """
+)
+
+
+async def jobs_now(reader: Reader, user_id: UserId, *, young_max: int, open_max: int) -> Sequence[RowMapping]:
+    """This user's youngest jobs and the open ones, as they stand."""
+    values = {"user": user_id, "young": young_max, "open": open_max}
+    return (await reader.execute(JOBS_NOW, values)).mappings().all()
+
+
+async def work_now(reader: Reader, machines: Sequence[ProviderId], pending_kind: str) -> dict[UUID, tuple[int, int]]:
+    """Of each machine that has any: slots at work, and nano-USD that it ever earned."""
+    values = {"machines": list(machines), "pending_kind": pending_kind}
+    return {row.id: (row.busy, row.earned) for row in await reader.execute(WORK_NOW, values)}
