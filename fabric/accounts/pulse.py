@@ -103,7 +103,9 @@ async def read_pulse(reader: Reader, user_id: UserId, topics: Collection[Topic] 
     return Pulse(
         await _jobs(reader, user_id) if "jobs" in topics else None,
         await _machines(reader, user_id) if "machines" in topics else None,
-        WalletNow(await wallet.balance(reader, user_id), await limits.read_wallet(reader, user_id)) if "wallet" in topics else None,
+        WalletNow(await wallet.balance(reader, user_id), await limits.read_wallet(reader, user_id))
+        if "wallet" in topics
+        else None,
     )
 
 

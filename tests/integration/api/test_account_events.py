@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from fabric.events import outbox
 from fabric.events.stream import ACCOUNT_STREAMS_MAX
 from tests.fixtures.api import register
 from tests.fixtures.jobs import Workbench
@@ -54,6 +55,12 @@ async def bench(app, browser):
     return bench
 
 
+async def tell(bench, job):
+    """What submit does as well."""
+    async with bench.database.transaction() as tx:
+        await outbox.record(tx, job, "job.queued", {})
+
+
 async def heard(events, name):
     """The next event of this name."""
     async for mark, kind, data in events:
@@ -70,6 +77,7 @@ async def test_a_new_job_a_machine_and_money_are_told_to_whom_they_belong(bench,
         assert (name, data) == ("start_over", {"topics": ["jobs", "machines", "wallet"]})
         # When they submit a job, it is told with its state, and so is what it set aside
         job = await bench.job(2)
+        await tell(bench, job)
         _, told = await heard(events, "jobs")
         assert [(one["id"], one["status"], one["items_total"]) for one in told["changed"]] == [(str(job), "queued", 2)]
         _, purse = await heard(events, "wallet")
@@ -77,6 +85,7 @@ async def test_a_new_job_a_machine_and_money_are_told_to_whom_they_belong(bench,
         # And when a machine of theirs appears, and none of somebody else's
         await bench.provider()
         mine = await bench.provider(bench.person.id)
+        await browser.patch(f"/api/v1/providers/{mine}", json={"state": "online"}, headers=headers)
         _, told = await heard(events, "machines")
         assert [(one["id"], one["status"], one["slots_busy"]) for one in told["changed"]] == [(str(mine), "online", 0)]
 
@@ -93,6 +102,7 @@ async def test_who_comes_back_with_the_last_mark_hears_only_what_changed_meanwhi
     # When they come back once more and nothing happened, then the first thing that they hear is new
     async with following(browser, headers, last=mark) as events:
         machine = await bench.provider(bench.person.id)
+        await browser.patch(f"/api/v1/providers/{machine}", json={"name": "attic"}, headers=headers)
         _, name, data = await anext(events)
         assert (name, data["changed"][0]["id"]) == ("machines", str(machine))
 
