@@ -1,62 +1,14 @@
 // A person's first minutes with the console, in a real browser against a real fabric. Started by the Python test beside it:
 //   node journeys/story.mjs URL FOLDER-WITH-A-MODEL-AND-PICTURES OWNER-EMAIL OWNER-PASSWORD
 // Prints one JSON line of what was seen; fails on any error or warning in the browser's console and on accessibility faults.
-import { readdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { launch } from "../scripts/browser.mjs";
+import { visit } from "./visit.mjs";
 
 const [url, folder, ownerEmail, ownerPassword] = process.argv.slice(2);
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const { person, check, signIn, faults, browser } = await visit(url);
 const PHONE = { width: 390, height: 844 };
-const faults = [];
 const seen = {};
-const browser = await launch();
-
-async function person(options) {
-  const context = await browser.newContext({
-    viewport: { width: 1280, height: 900 },
-    reducedMotion: "reduce",
-    ...options,
-  });
-  const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
-  page.on(
-    "console",
-    (said) => ["error", "warning"].includes(said.type()) && faults.push(`${page.url()}: ${said.text()}`),
-  );
-  page.on("pageerror", (error) => faults.push(`${page.url()}: ${error}`));
-  page.on(
-    "request",
-    (request) =>
-      new URL(request.url()).origin !== new URL(url).origin &&
-      !request.url().startsWith("blob:") &&
-      faults.push(`asked another host: ${request.url()}`),
-  );
-  return page;
-}
-
-async function check(page, name) {
-  await page.waitForFunction(() => document.querySelector("h1, h2") && !document.querySelector(".skeleton"));
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  for (const { id, impact, nodes } of found.violations) {
-    if (impact === "serious" || impact === "critical")
-      faults.push(`${name}: ${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`);
-  }
-  const sideways = await page.evaluate(
-    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  );
-  if (sideways > 0) faults.push(`${name} scrolls sideways by ${sideways} px`);
-}
-
-async function signIn(page, email, password) {
-  await page.goto(`${url}/`);
-  await page.getByLabel("E-mail address").fill(email);
-  await page.getByLabel("Password").fill(password);
-  await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: "Overview" }).waitFor();
-}
 
 // A stranger makes an account, by keyboard alone, and is told what to do first.
 const email = `ada-${Date.now()}@example.com`;

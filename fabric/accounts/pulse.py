@@ -1,7 +1,7 @@
-"""How a user's jobs, machines and wallet stand now, what changed since an earlier look, and a mark by which to go on from there.
+"""How a user's jobs, machines and wallet and the network stand now, what changed since an earlier look, and a mark by which to go on from there.
 
-    now = await read_pulse(reader, user_id, topics)
-    now.mark                          "jobs=…;machines=…;wallet=…": short, and the same for the same state in every process
+    now = await read_pulse(reader, user_id, topics, figures)
+    now.mark                          "jobs=…;machines=…;wallet=…;network=…": short, and the same for the same state in every process
     stale_topics(now, mark)           topics that changed since that mark; None: nobody can read the mark, so start over
     changes(before, now)              what is different between two looks
 
@@ -17,15 +17,16 @@ from typing import Any, Literal
 from fabric.accounts import store
 from fabric.billing import chart, limits, wallet
 from fabric.core.ids import JobId, ProviderId, UserId
+from fabric.db.census import MarketCounts
 from fabric.db.engine import Reader
 from fabric.providers import store as provider_store
 
-Topic = Literal["jobs", "machines", "wallet"]
-TOPICS: tuple[Topic, ...] = ("jobs", "machines", "wallet")
+Topic = Literal["jobs", "machines", "wallet", "network"]
+TOPICS: tuple[Topic, ...] = ("jobs", "machines", "wallet", "network")
 YOUNG_JOBS_MAX = 100
 OPEN_JOBS_MAX = 400
 MACHINES_MAX = 200
-MARK_CHARACTERS_MAX = 120
+MARK_CHARACTERS_MAX = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Pulse:
     jobs: Mapping[JobId, JobNow] | None = None
     machines: Mapping[ProviderId, MachineNow] | None = None
     wallet: WalletNow | None = None
+    network: MarketCounts | None = None
 
     @property
     def mark(self) -> str:
@@ -96,16 +98,22 @@ class Changes:
     machines: Sequence[MachineNow] = ()
     machines_gone: Sequence[ProviderId] = ()
     wallet: WalletNow | None = None
+    network: MarketCounts | None = None
 
 
-async def read_pulse(reader: Reader, user_id: UserId, topics: Collection[Topic] = TOPICS) -> Pulse:
-    """Look at the account: the youngest jobs and the open ones, the youngest machines, the wallet; each within its bound."""
+async def read_pulse(reader: Reader, user_id: UserId, topics: Collection[Topic], network: MarketCounts | None = None) -> Pulse:
+    """Look at the account: the youngest jobs and the open ones, the youngest machines, the wallet; each within its bound.
+
+    `network` is everybody's, so whoever looks for many reads it once and hands it in.
+    """
+    purse = None
+    if "wallet" in topics:
+        purse = WalletNow(await wallet.balance(reader, user_id), await limits.read_wallet(reader, user_id))
     return Pulse(
         await _jobs(reader, user_id) if "jobs" in topics else None,
         await _machines(reader, user_id) if "machines" in topics else None,
-        WalletNow(await wallet.balance(reader, user_id), await limits.read_wallet(reader, user_id))
-        if "wallet" in topics
-        else None,
+        purse,
+        network,
     )
 
 
@@ -123,7 +131,10 @@ def changes(before: Pulse, now: Pulse) -> Changes:
     """What `now` has that `before` had not, or had otherwise."""
     jobs, jobs_gone = _different(before.jobs, now.jobs)
     machines, machines_gone = _different(before.machines, now.machines)
-    return Changes(jobs, jobs_gone, machines, machines_gone, now.wallet if now.wallet != before.wallet else None)
+    return Changes(
+        jobs, jobs_gone, machines, machines_gone, now.wallet if now.wallet != before.wallet else None,
+        now.network if now.network != before.network else None,
+    )  # fmt: skip
 
 
 def _different(before: Mapping[Any, Any] | None, now: Mapping[Any, Any] | None) -> tuple[list[Any], list[Any]]:

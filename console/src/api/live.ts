@@ -71,6 +71,8 @@ export function apply(client: QueryClient, event: ServerEvent): void {
   } else if (event.type === "wallet") {
     client.setQueryData(["wallet"], event.data as unknown as Schemas["WalletOut"]);
     reread(client, "wallet");
+  } else if (event.type === "network") {
+    client.setQueryData(["stats"], event.data as unknown as Schemas["StatsOut"]);
   }
 }
 
@@ -83,7 +85,6 @@ function applyJobs(client: QueryClient, changed: JobNow[], gone: string[]): void
   client.setQueriesData({ queryKey: ["jobs"] }, (data: unknown) => listsAs(data, now));
   if (!moved) return;
   for (const kind of ["list", "recent"]) void client.invalidateQueries({ queryKey: ["jobs", kind] });
-  void client.invalidateQueries({ queryKey: ["stats"] });
 }
 
 function applyMachines(client: QueryClient, changed: MachineNow[], gone: string[]): void {

@@ -6,8 +6,6 @@ import { Problem } from "./problem";
 export const PAGE = 100;
 /** Offers tell no events; they are asked again while a page shows them. */
 export const LOOK_AGAIN_MS = 5000;
-/** The fabric's own figures move slowly. */
-const FIGURES_AGAIN_MS = 20_000;
 export type JobStatus = Schemas["JobOut"]["status"];
 type Page = { next_cursor?: string | null | undefined };
 
@@ -28,7 +26,6 @@ export const me = queryOptions({ queryKey: ["me"], queryFn: () => api.get("/api/
 export const stats = queryOptions({
   queryKey: ["stats"],
   queryFn: () => api.get("/api/v1/marketplace/stats"),
-  refetchInterval: FIGURES_AGAIN_MS,
 });
 export const wallet = queryOptions({ queryKey: ["wallet"], queryFn: () => api.get("/api/v1/wallet") });
 

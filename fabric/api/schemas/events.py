@@ -2,6 +2,7 @@
 
 from fabric.accounts.pulse import Changes, JobNow, MachineNow, Pulse, WalletNow
 from fabric.api.schemas.common import Body, Money
+from fabric.api.schemas.marketplace import StatsOut
 from fabric.api.schemas.providers import ProviderOut
 from fabric.api.schemas.wallet import WalletOut
 
@@ -77,6 +78,8 @@ def bodies_of(found: Changes, *, livemode: bool) -> list[tuple[str, Body]]:
         told.append(("machines", MachinesChangedOut(changed=[MachineNowOut.seen(one) for one in found.machines], gone=gone)))
     if found.wallet is not None:
         told.append(("wallet", wallet_body(found.wallet, livemode=livemode)))
+    if found.network is not None:
+        told.append(("network", StatsOut.of(found.network)))
     return told
 
 
@@ -89,5 +92,5 @@ def only(pulse: Pulse, topics: tuple[str, ...]) -> Pulse:
     """The look as somebody saw it who knows nothing of `topics` yet."""
     return Pulse(
         {} if "jobs" in topics else pulse.jobs, {} if "machines" in topics else pulse.machines,
-        None if "wallet" in topics else pulse.wallet,
+        None if "wallet" in topics else pulse.wallet, None if "network" in topics else pulse.network,
     )  # fmt: skip

@@ -55,6 +55,14 @@ async def bench(app, browser):
     return bench
 
 
+async def news(events):
+    """The next event of the account itself; the network's figures may change at any time."""
+    async for mark, name, data in events:
+        if name != "network":
+            return name, mark, data
+    raise AssertionError("the stream ended")
+
+
 async def tell(bench, job):
     """What submit does as well."""
     async with bench.database.transaction() as tx:
@@ -74,7 +82,7 @@ async def test_a_new_job_a_machine_and_money_are_told_to_whom_they_belong(bench,
     async with following(browser, headers) as events:
         # Given somebody who watches with nothing in hand: they are told to read everything
         _, name, data = await anext(events)
-        assert (name, data) == ("start_over", {"topics": ["jobs", "machines", "wallet"]})
+        assert (name, data) == ("start_over", {"topics": ["jobs", "machines", "wallet", "network"]})
         # When they submit a job, it is told with its state, and so is what it set aside
         job = await bench.job(2)
         await tell(bench, job)
@@ -97,21 +105,28 @@ async def test_who_comes_back_with_the_last_mark_hears_only_what_changed_meanwhi
     # Given a stream that was cut off, and a job that was submitted meanwhile
     job = await bench.job(1, hold=0)
     async with following(browser, headers, last=mark) as events:
-        mark, name, data = await anext(events)
+        name, mark, data = await news(events)
         assert (name, data["changed"][0]["id"]) == ("jobs", str(job))
     # When they come back once more and nothing happened, then the first thing that they hear is new
     async with following(browser, headers, last=mark) as events:
         machine = await bench.provider(bench.person.id)
         await browser.patch(f"/api/v1/providers/{machine}", json={"name": "attic"}, headers=headers)
-        _, name, data = await anext(events)
+        name, _, data = await news(events)
         assert (name, data["changed"][0]["id"]) == ("machines", str(machine))
 
 
-@pytest.mark.parametrize("mark", ["7", "jobs=1;machines=2", "jobs=;machines=;wallet=", "x" * 900])
-async def test_a_mark_that_nobody_can_read_means_to_start_over(bench, browser, mark):
-    async with following(browser, bench.person.headers, last=mark) as events:
-        _, name, _ = await anext(events)
-    assert name == "start_over"
+async def test_a_mark_that_nobody_can_read_means_to_start_over(bench, browser):
+    for mark in ("7", "jobs=1;machines=2", "jobs=;machines=;wallet=;network=", "x" * 900):
+        async with following(browser, bench.person.headers, last=mark) as events:
+            _, name, _ = await anext(events)
+        assert name == "start_over", mark
+
+
+async def test_the_figures_of_the_network_come_by_the_stream_as_well(bench, browser):
+    async with following(browser, bench.person.headers) as events:
+        await bench.provider()
+        _, figures = await heard(events, "network")
+        assert figures["providers_online"] == 1
 
 
 async def test_a_key_hears_of_what_it_may_see_and_one_that_sees_nothing_is_refused(bench, browser):
@@ -120,7 +135,7 @@ async def test_a_key_hears_of_what_it_may_see_and_one_that_sees_nothing_is_refus
         made = await browser.post("/api/v1/api-keys", json={"label": scope, "scopes": [scope]}, headers=bench.person.headers)
         keys[scope] = {"Authorization": f"Bearer {made.json()['key']}"}
     async with following(browser, keys["jobs"]) as events:
-        assert (await anext(events))[2] == {"topics": ["jobs"]}
+        assert (await anext(events))[2] == {"topics": ["jobs", "network"]}
     refused = await browser.get(PATH, headers=keys["files"])
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 

@@ -1,0 +1,63 @@
+// What every story needs: people with browsers of their own, a look at each page, and a list of what went wrong.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { launch } from "../scripts/browser.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+export async function visit(url) {
+  const browser = await launch();
+  const faults = [];
+
+  /** Somebody new, whose browser may say no error and no warning (but `allowed`) and ask no other host. */
+  async function person(options, allowed = () => false) {
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 900 },
+      reducedMotion: "reduce",
+      ...options,
+    });
+    const page = await context.newPage();
+    page.setDefaultTimeout(60_000);
+    page.on(
+      "console",
+      (said) =>
+        ["error", "warning"].includes(said.type()) &&
+        !allowed(said.text()) &&
+        faults.push(`${page.url()}: ${said.text()}`),
+    );
+    page.on("pageerror", (error) => faults.push(`${page.url()}: ${error}`));
+    page.on(
+      "request",
+      (request) =>
+        new URL(request.url()).origin !== new URL(url).origin &&
+        !request.url().startsWith("blob:") &&
+        faults.push(`asked another host: ${request.url()}`),
+    );
+    return page;
+  }
+
+  /** No serious fault of accessibility, and nothing scrolls sideways. */
+  async function check(page, name) {
+    await page.waitForFunction(() => document.querySelector("h1, h2") && !document.querySelector(".skeleton"));
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    for (const { id, impact, nodes } of found.violations) {
+      if (impact === "serious" || impact === "critical")
+        faults.push(`${name}: ${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`);
+    }
+    const sideways = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
+    if (sideways > 0) faults.push(`${name} scrolls sideways by ${sideways} px`);
+  }
+
+  async function signIn(page, email, password) {
+    await page.goto(`${url}/`);
+    await page.getByLabel("E-mail address").fill(email);
+    await page.getByLabel("Password").fill(password);
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Overview" }).waitFor();
+  }
+
+  return { person, check, signIn, faults, browser };
+}
