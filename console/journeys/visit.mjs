@@ -9,8 +9,11 @@ export async function visit(url) {
   const browser = await launch();
   const faults = [];
 
-  /** Somebody new, whose browser may say no error and no warning (but `allowed`) and ask no other host. */
-  async function person(options, allowed = () => false) {
+  // A story that breaks off tells what went wrong until then.
+  process.once("uncaughtExceptionMonitor", () => console.error(JSON.stringify(faults)));
+
+  /** Somebody new, whose browser may say no error and no warning (but `allowed`) and ask no other host than this. */
+  async function person(options, allowed = () => false, home = url) {
     const context = await browser.newContext({
       viewport: { width: 1280, height: 900 },
       reducedMotion: "reduce",
@@ -29,7 +32,7 @@ export async function visit(url) {
     page.on(
       "request",
       (request) =>
-        new URL(request.url()).origin !== new URL(url).origin &&
+        new URL(request.url()).origin !== new URL(home).origin &&
         !request.url().startsWith("blob:") &&
         faults.push(`asked another host: ${request.url()}`),
     );
