@@ -25,7 +25,8 @@ def main() -> None:
             with Client(fabric.url, fabric.api_key) as client:
                 show_something(client)
             password = fabric.home.secret("you.password")
-            script = ["node", "scripts/screenshots.mjs", fabric.url, "you@localhost", password, str(IMAGES)]
+            operator = fabric.home.secret("operator.password")
+            script = ["node", "scripts/screenshots.mjs", fabric.url, "you@localhost", password, str(IMAGES), operator]
             subprocess.run(script, cwd=REPOSITORY / "console", check=True)
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -1,10 +1,10 @@
 // Pictures of every page of a running fabric, light and dark, wide and phone.
-//   node scripts/screenshots.mjs URL EMAIL PASSWORD FOLDER [page …]
+//   node scripts/screenshots.mjs URL EMAIL PASSWORD FOLDER OPERATOR-PASSWORD [page …]
 // Fails when a page does not load, scrolls sideways, or writes an error or a warning to the browser's console.
 import { mkdirSync } from "node:fs";
 import { launch } from "./browser.mjs";
 
-const [url, email, password, folder, ...only] = process.argv.slice(2);
+const [url, email, password, folder, operatorPassword, ...only] = process.argv.slice(2);
 const SIZES = { wide: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
 const PAGES = {
   overview: "/",
@@ -16,7 +16,13 @@ const PAGES = {
   machines: "/machines",
   wallet: "/wallet",
   marketplace: "/marketplace",
-  settings: "/settings",
+  settings: "/settings?part=keys",
+  security: "/settings?part=security",
+};
+const OPERATING = {
+  operator: "/operator",
+  ledger: "/operator?part=ledger",
+  prices: "/operator?part=prices",
 };
 
 /** What somebody does on a page before the picture is taken. */
@@ -54,12 +60,15 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       if (sideways > 0) faults.push(`${where()}: scrolls sideways by ${sideways} px`);
       await page.screenshot({ path: `${folder}/${name}-${size}-${colorScheme}.png` });
     };
+    const signIn = async (address, secret) => {
+      await page.getByLabel("E-mail address").fill(address);
+      await page.getByLabel("Password").fill(secret);
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await page.getByRole("heading", { name: "Overview" }).waitFor();
+    };
     await page.goto(`${url}/console/`);
     await picture("sign-in");
-    await page.getByLabel("E-mail address").fill(email);
-    await page.getByLabel("Password").fill(password);
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("heading", { name: "Overview" }).waitFor();
+    await signIn(email, password);
     await page.waitForFunction(() => document.querySelector(".job-line"));
     const finished = page
       .locator("a.job-line")
@@ -71,6 +80,18 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       await page.goto(path === null ? `${url}${job}` : `${url}/console${path}`);
       await DOES[name]?.(page);
       await picture(name);
+    }
+    if (!only.length || only.some((name) => name in OPERATING)) {
+      await page.evaluate(() => localStorage.clear());
+      await page.goto(`${url}/console/sign-in`);
+      await signIn("operator@localhost", operatorPassword);
+      for (const [name, path] of Object.entries(OPERATING)) {
+        if (only.length && !only.includes(name)) continue;
+        await page.goto(`${url}/console${path}`);
+        if (name === "ledger") await page.getByRole("button", { name: "Audit now" }).click();
+        if (name === "ledger") await page.getByText("audits hold").waitFor();
+        await picture(name);
+      }
     }
     await context.close();
   }

@@ -95,10 +95,31 @@ const market = createRoute({
   path: "/marketplace",
   component: lazyRouteComponent(() => import("./pages/marketplace"), "MarketplacePage"),
 });
-const settings = createRoute({
+export const forgot = createRoute({
+  getParentRoute: () => root,
+  path: "/forgot",
+  component: lazyRouteComponent(() => import("./pages/forgot"), "ForgotPage"),
+});
+const SETTINGS = ["profile", "security", "keys", "data"] as const;
+export const settings = createRoute({
   getParentRoute: () => inside,
   path: "/settings",
+  validateSearch: (search: Record<string, unknown>): { part?: (typeof SETTINGS)[number] } => {
+    const part = SETTINGS.find((known) => known === search.part);
+    return part ? { part } : {};
+  },
   component: lazyRouteComponent(() => import("./pages/settings"), "SettingsPage"),
+});
+
+const OPERATING = ["health", "users", "machines", "jobs", "ledger", "prices"] as const;
+export const operator = createRoute({
+  getParentRoute: () => inside,
+  path: "/operator",
+  validateSearch: (search: Record<string, unknown>): { part?: (typeof OPERATING)[number]; user?: string } => {
+    const part = OPERATING.find((known) => known === search.part);
+    return { ...(part && { part }), ...(typeof search.user === "string" && { user: search.user }) };
+  },
+  component: lazyRouteComponent(() => import("./pages/operator"), "OperatorPage"),
 });
 
 const nowhere = createRoute({ getParentRoute: () => inside, path: "$", component: NotHere });
@@ -106,7 +127,21 @@ const nowhere = createRoute({ getParentRoute: () => inside, path: "$", component
 export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
-    inside.addChildren([overview, jobs, newJob, job, models, model, machines, wallet, market, settings, nowhere]),
+    forgot,
+    inside.addChildren([
+      overview,
+      jobs,
+      newJob,
+      job,
+      models,
+      model,
+      machines,
+      wallet,
+      market,
+      settings,
+      operator,
+      nowhere,
+    ]),
   ]),
   basepath: "/console",
   defaultPreload: "intent",

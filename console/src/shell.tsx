@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { session } from "./api/client";
+import { useCut, useLive } from "./api/live";
 import { me, wallet } from "./api/queries";
 import { Dialog } from "./ui/dialog";
 import { Icon, type IconName } from "./ui/icons";
@@ -10,7 +11,7 @@ import { Empty, Failure, Money } from "./ui/small";
 import { setTheme, THEMES, useTheme } from "./ui/theme";
 
 const PLACES: {
-  to: "/" | "/jobs" | "/models" | "/machines" | "/wallet" | "/marketplace" | "/settings";
+  to: "/" | "/jobs" | "/models" | "/machines" | "/wallet" | "/marketplace" | "/settings" | "/operator";
   name: string;
   icon: IconName;
 }[] = [
@@ -22,6 +23,7 @@ const PLACES: {
   { to: "/marketplace", name: "Marketplace", icon: "market" },
   { to: "/settings", name: "Settings", icon: "settings" },
 ];
+const OPERATING: (typeof PLACES)[number] = { to: "/operator", name: "Operator", icon: "operator" };
 const ON_PHONE = 4;
 
 export async function signOut(): Promise<void> {
@@ -39,8 +41,14 @@ export async function signOut(): Promise<void> {
 export function Shell() {
   const { pathname } = useLocation();
   const [more, setMore] = useState(false);
+  const cut = useCut();
+  const person = useQuery(me);
+  useLive();
+  const places = person.data?.role === "operator" ? [...PLACES, OPERATING] : PLACES;
   useEffect(() => {
-    const place = PLACES.findLast((one) => (one.to === "/" ? pathname === "/" : pathname.startsWith(one.to)));
+    const place = [...PLACES, OPERATING].findLast((one) =>
+      one.to === "/" ? pathname === "/" : pathname.startsWith(one.to),
+    );
     document.title = place ? `${place.name} · Fabric` : "Fabric";
     setMore(false);
   }, [pathname]);
@@ -54,7 +62,7 @@ export function Shell() {
           <img src="/console/mark.svg" width="28" height="28" alt="" /> Fabric
         </Link>
         <nav aria-label="Main" className="stack tight">
-          {PLACES.map((place) => (
+          {places.map((place) => (
             <Place key={place.to} {...place} />
           ))}
         </nav>
@@ -64,6 +72,11 @@ export function Shell() {
         </div>
       </aside>
       <main className="page" id="content" tabIndex={-1}>
+        {cut && (
+          <p className="notice warn" role="status">
+            The fabric does not answer at the moment, so this page may be old. It catches up by itself.
+          </p>
+        )}
         <Outlet />
       </main>
       <nav className="tabbar" aria-label="Main">
@@ -79,7 +92,7 @@ export function Shell() {
         <Dialog title="More" onClose={() => setMore(false)}>
           <Purse />
           <nav className="more-list stack tight" aria-label="More">
-            {PLACES.slice(ON_PHONE).map((place) => (
+            {places.slice(ON_PHONE).map((place) => (
               <Place key={place.to} {...place} />
             ))}
           </nav>

@@ -1,12 +1,12 @@
-"""SQL over all tables for one user: what an export holds, what stands against a deletion, what a deletion erases."""
+"""SQL over all tables: a user's export and deletion, how an account stands now, and what an operator sees."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 
-from fabric.core.ids import UserId
+from fabric.core.ids import ProviderId, UserId
 from fabric.db.engine import Reader, Transaction
 
 OF_LEDGER = """
@@ -130,3 +130,129 @@ async def erase(tx: Transaction, user_id: UserId) -> None:
     """Erase what is about the person."""
     for statement in ERASURES:
         await tx.execute(text(statement), {"user": user_id})
+
+
+# ── the pulse ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Open jobs come from their own small index, the youngest from the owner's; neither reads a long history.
+JOBS_NOW = text(
+    """
+    SELECT id, status, waiting_reason, items_total, items_done, items_failed, subtasks_total, subtasks_done, captured_nanos,
+           released_nanos, event_seq
+      FROM jobs
+     WHERE id IN (SELECT y.id FROM (SELECT id FROM jobs WHERE owner_id = :user ORDER BY id DESC LIMIT :young) AS y
+                  UNION
+                  SELECT o.id FROM (SELECT id FROM jobs WHERE owner_id = :user AND status IN ('queued', 'running')
+                                     ORDER BY priority DESC, id LIMIT :open) AS o)
+     ORDER BY id
+    """
+)
+
+WORK_NOW = text(
+    """
+    SELECT w.provider_id AS id, CAST(sum(w.busy) AS int) AS busy, CAST(sum(w.earned) AS bigint) AS earned
+      FROM (SELECT provider_id, count(DISTINCT slot) AS busy, 0 AS earned FROM subtasks
+             WHERE status = 'leased' AND provider_id = ANY(CAST(:machines AS uuid[])) GROUP BY provider_id
+            UNION ALL
+            SELECT owner_id, 0, credits FROM ledger.accounts
+             WHERE owner_id = ANY(CAST(:machines AS uuid[])) AND kind = :pending_kind) AS w
+     GROUP BY w.provider_id
+    """
+)
+
+
+async def jobs_now(reader: Reader, user_id: UserId, *, young_max: int, open_max: int) -> Sequence[RowMapping]:
+    """This user's youngest jobs and the open ones, as they stand."""
+    values = {"user": user_id, "young": young_max, "open": open_max}
+    return (await reader.execute(JOBS_NOW, values)).mappings().all()
+
+
+async def work_now(reader: Reader, machines: Sequence[ProviderId], pending_kind: str) -> dict[UUID, tuple[int, int]]:
+    """Of each machine that has any: slots at work, and nano-USD that it ever earned."""
+    values = {"machines": list(machines), "pending_kind": pending_kind}
+    return {row.id: (row.busy, row.earned) for row in await reader.execute(WORK_NOW, values)}
+
+
+# ── for operators ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ALL_JOBS = text(
+    """
+    SELECT j.id, j.owner_id, u.email AS owner_email, m.name || ':' || v.version AS model, j.status, j.waiting_reason, j.error_code,
+           j.items_total, j.items_done, j.items_failed, j.held_nanos, j.captured_nanos, j.created_at, j.finished_at
+      FROM jobs AS j
+      JOIN users AS u ON u.id = j.owner_id
+      JOIN model_versions AS v ON v.id = j.model_version_id
+      JOIN models AS m ON m.id = v.model_id
+     WHERE (CAST(:status AS text) IS NULL OR j.status = :status)
+       AND (CAST(:owner AS uuid) IS NULL OR j.owner_id = CAST(:owner AS uuid))
+       AND (CAST(:before AS uuid) IS NULL OR j.id < CAST(:before AS uuid))
+     ORDER BY j.id DESC
+     LIMIT :limit
+    """
+)
+
+ALL_MACHINES = text(
+    """
+    SELECT p.id, p.owner_id, u.email AS owner_email, p.name, p.status, coalesce(p.agent_state ->> 'state', '') = 'banned' AS is_banned,
+           coalesce(p.agent_state ->> 'reason', '') AS reason, coalesce(p.labels ->> 'fabric.region', 'unknown') AS region,
+           coalesce(p.capabilities ->> 'isolation', 'process') AS isolation, p.address, p.agent_version,
+           (SELECT count(*) FROM slots AS s WHERE s.provider_id = p.id) AS slots, p.last_heartbeat_at, p.created_at
+      FROM providers AS p
+      JOIN users AS u ON u.id = p.owner_id
+     WHERE (CAST(:status AS text) IS NULL OR p.status = :status)
+       AND (CAST(:owner AS uuid) IS NULL OR p.owner_id = CAST(:owner AS uuid))
+       AND (CAST(:before AS uuid) IS NULL OR p.id < CAST(:before AS uuid))
+     ORDER BY p.id DESC
+     LIMIT :limit
+    """
+)
+
+# An advisory lock of 64 bits shows its halves as classid and objid.
+BACKLOG = text(
+    """
+    SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                      AND classid = CAST(CAST(:lock_key AS bigint) >> 32 AS oid)
+                      AND objid = CAST(CAST(:lock_key AS bigint) & 4294967295 AS oid)) AS is_led,
+           (SELECT count(*) FROM subtasks WHERE status = 'leased'
+               AND lease_until < now() - make_interval(secs => :late_s)) AS leases_overdue,
+           (SELECT count(*) FROM mails WHERE next_try_at < now() - make_interval(secs => :late_s)) AS mails_overdue,
+           (SELECT count(*) FROM stripe_events WHERE handled_at IS NULL
+               AND created_at < now() - make_interval(secs => :late_s)) AS payments_overdue,
+           (SELECT count(*) FROM providers WHERE status = 'online') AS machines_online,
+           (SELECT count(*) FROM providers WHERE status = 'offline') AS machines_offline,
+           (SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')) AS jobs_open
+    """
+)
+
+BALANCES = text(
+    """
+    SELECT kind, CAST(sum(balance_nanos) AS bigint) AS nanos FROM ledger.balances GROUP BY kind ORDER BY kind
+    """
+)
+
+
+async def all_jobs(
+    reader: Reader, *, status: str | None, owner_id: UserId | None, before: UUID | None, limit: int
+) -> Sequence[RowMapping]:
+    """Everybody's jobs, newest first, older than `before`."""
+    values = {"status": status, "owner": owner_id, "before": before, "limit": limit}
+    return (await reader.execute(ALL_JOBS, values)).mappings().all()
+
+
+async def all_machines(
+    reader: Reader, *, status: str | None, owner_id: UserId | None, before: UUID | None, limit: int
+) -> Sequence[RowMapping]:
+    """Everybody's machines, removed and banned ones included, newest first, older than `before`."""
+    values = {"status": status, "owner": owner_id, "before": before, "limit": limit}
+    return (await reader.execute(ALL_MACHINES, values)).mappings().all()
+
+
+async def backlog(reader: Reader, *, lock_key: int, late_s: float) -> RowMapping:
+    """What is left undone for longer than `late_s`, and whether a dispatcher leads."""
+    return (await reader.execute(BACKLOG, {"lock_key": lock_key, "late_s": late_s})).mappings().one()
+
+
+async def balances_by_kind(reader: Reader) -> dict[str, int]:
+    """The sum of the ledger's accounts of each kind, in nano-USD, in the direction in which the kind grows."""
+    return {row.kind: int(row.nanos) for row in await reader.execute(BALANCES)}

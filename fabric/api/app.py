@@ -23,6 +23,7 @@ from fabric.api.routes import (
     account,
     auth,
     console,
+    events,
     files,
     health,
     jobs,
@@ -30,6 +31,7 @@ from fabric.api.routes import (
     marketplace,
     models,
     operator,
+    oversight,
     payouts,
     providers,
     quotes,
@@ -64,7 +66,7 @@ ROUTERS = (
     files.router, models.router, quotes.router, repeats.router, jobs.router, wallet.router, top_ups.router,
     top_ups.page, payouts.router, webhooks.router,
     statements.router, providers.router, marketplace.router,  # statements before providers, whose paths have any word there
-    operator.router, health.router, join.router, console.router,
+    events.router, operator.router, oversight.router, health.router, join.router, console.router,
 )  # fmt: skip
 
 

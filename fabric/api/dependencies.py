@@ -150,6 +150,15 @@ async def get_operator(principal: Annotated[Principal, caller("providers")]) -> 
     return principal
 
 
+async def get_wallet_operator(principal: Annotated[Principal, caller("wallet")]) -> Principal:
+    """An operator of this fabric, who may look into its books.
+
+    Raises:
+        Forbidden: it is anybody else.
+    """
+    return await get_operator(principal)
+
+
 Caller = Annotated[Principal, caller()]
 AccountCaller = Annotated[Principal, caller("account")]
 FilesCaller = Annotated[Principal, caller("files")]
@@ -171,4 +180,5 @@ MachineCredential = Annotated[str, Depends(get_machine_credential)]
 WheelDep = Annotated[distribution.Wheel | None, Depends(get_wheel)]
 OperatorCaller = Annotated[Principal, Depends(get_operator)]
 AccountOperator = Annotated[Principal, Depends(get_account_operator)]
+WalletOperator = Annotated[Principal, Depends(get_wallet_operator)]
 AnonymousDep = Annotated[None, Depends(count_anonymous)]

@@ -10,15 +10,25 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
 }
-STYLE = "font-family:sans-serif;margin:4em auto;max-width:36em"
+STYLE = (
+    ":root{color-scheme:light dark;font:400 16px/1.55 system-ui,sans-serif;background:light-dark(#f7f5f0,#131412);"
+    "color:light-dark(#1d201c,#eceae3)}body{margin:0;min-height:100dvh;display:grid;align-content:center;justify-items:center;padding:1rem}"
+    "main{width:min(24rem,100%)}h1{font:500 1.6rem/1.2 Palatino,Georgia,serif}label{display:grid;gap:.3rem;font-weight:550}"
+    "input,button{font:inherit;padding:.6rem .8rem;border-radius:8px;border:1px solid light-dark(#8c8f82,#6b7168);width:100%;"
+    "box-sizing:border-box}input{background:light-dark(#fffefb,#1b1d1a);color:inherit}"
+    "button{border:0;font-weight:600;cursor:pointer;background:light-dark(#0c6b5c,#6fd3bd);color:light-dark(#fff,#06231d)}"
+    "a{color:light-dark(#0c6b5c,#6fd3bd)}"
+)
+"""The console's colours, for pages that have nothing but themselves."""
 
 
 def page(title: str, *paragraphs: str, form: str = "", status: int = 200) -> HTMLResponse:
     """A page of words; `form` is HTML, everything else is text."""
     words = "".join(f"<p>{escape(text)}</p>" for text in paragraphs)
     content = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Fabric</title><body style="{STYLE}">'
-        f"<h1>{escape(title)}</h1>{words}{form}</body></html>\n"
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)} · Fabric</title><style>{STYLE}</style><body><main><h1>{escape(title)}</h1>{words}{form}"
+        '<p><a href="/console/">To the console</a></p></main></body></html>\n'
     )
     return HTMLResponse(content, status_code=status, headers=HEADERS)
 

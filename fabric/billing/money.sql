@@ -343,3 +343,42 @@ INSERT INTO money_modes AS m (mode) VALUES (:mode) ON CONFLICT (id) DO UPDATE SE
 -- refused_calls --
 -- How many calls under a key and its numbers the payment service refused for certain.
 SELECT count(*) AS n FROM stripe_calls WHERE key LIKE CAST(:prefix AS text) || '%' AND refusal IS NOT NULL;
+
+-- today --
+-- The present UTC day, on the database's clock.
+SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS day;
+
+-- spent_by_day --
+-- What a user's jobs cost by the UTC day on which the work was done. Jobs that ended before are passed over.
+SELECT CAST(t.finished_at AT TIME ZONE 'UTC' AS date) AS day, CAST(sum(t.gross_nanos) AS bigint) AS spent
+  FROM jobs AS j
+  JOIN attempts AS t ON t.job_id = j.id
+ WHERE j.owner_id = CAST(:user AS uuid) AND (j.finished_at IS NULL OR j.finished_at >= CAST(:begins AS timestamptz))
+   AND t.outcome = 'done' AND t.gross_nanos > 0 AND t.finished_at >= CAST(:begins AS timestamptz)
+ GROUP BY 1
+ ORDER BY 1;
+
+-- earned_by_day --
+-- What an owner's machines earned by UTC day, after commission.
+SELECT CAST(t.finished_at AT TIME ZONE 'UTC' AS date) AS day, CAST(sum(t.gross_nanos - t.commission_nanos) AS bigint) AS earned
+  FROM providers AS p
+  JOIN attempts AS t ON t.provider_id = p.id
+ WHERE p.owner_id = CAST(:user AS uuid) AND t.outcome = 'done' AND t.gross_nanos > 0
+   AND t.finished_at >= CAST(:begins AS timestamptz) AND t.id >= CAST(:first_id AS uuid)
+ GROUP BY 1
+ ORDER BY 1;
+
+-- machine_by_day --
+-- What one machine did by UTC day: net earnings, and billed time and subtasks, unpaid ones (its owner's own) included.
+SELECT CAST(t.finished_at AT TIME ZONE 'UTC' AS date) AS day, CAST(sum(t.gross_nanos - t.commission_nanos) AS bigint) AS earned,
+       CAST(sum(t.billed_us) AS bigint) AS billed_us, count(*) AS subtasks
+  FROM attempts AS t
+ WHERE t.provider_id = CAST(:provider AS uuid) AND t.outcome = 'done'
+   AND t.finished_at >= CAST(:begins AS timestamptz) AND t.id >= CAST(:first_id AS uuid)
+ GROUP BY 1
+ ORDER BY 1;
+
+-- machine_total --
+-- All that one machine was ever credited, before what was taken back for bad results.
+SELECT CAST(coalesce(sum(credits), 0) AS bigint) AS credits FROM ledger.accounts
+ WHERE owner_id = CAST(:provider AS uuid) AND kind = 'provider:*\:pending';

@@ -3,6 +3,7 @@
     await outbox.record(tx, job_id, "job.queued", {"status": "queued"})
     await outbox.record_many(tx, [(job_id, "job.progress", {…}), …])      one statement, one NOTIFY, however many
     await outbox.notify_dispatch(tx, "jobs")                              "jobs", "slots" or "cancel"
+    await outbox.tell_owner_of_machine(tx, provider_id)                   whoever watches their account looks again
     events = await outbox.events_after(reader, job_id, after_seq)
 
 An event becomes visible, and is told, only when its transaction commits. `jobs.event_seq` numbers the events of a job; taking
@@ -15,12 +16,13 @@ from typing import Any, Literal
 
 from sqlalchemy import select, text
 
-from fabric.core.ids import JobId
+from fabric.core.ids import JobId, ProviderId
 from fabric.db.engine import Reader, Transaction
 from fabric.db.tables.events import events as events_table
 from fabric.events.event import Event
 
 EVENTS_CHANNEL = "fabric_events"
+ACCOUNTS_CHANNEL = "fabric_accounts"
 DISPATCH_CHANNEL = "fabric_dispatch"
 EVERYTHING = "*"
 NOTIFY_BYTES_MAX = 7000  # Postgres refuses payloads of 8000 bytes and more
@@ -37,15 +39,23 @@ WITH wanted AS (
   UPDATE jobs SET event_seq = event_seq + counts.n
   FROM (SELECT job_id, count(*)::int AS n FROM wanted JOIN locked ON locked.id = wanted.job_id GROUP BY job_id) AS counts
   WHERE jobs.id = counts.job_id
-  RETURNING jobs.id, jobs.event_seq - counts.n AS before
+  RETURNING jobs.id, jobs.owner_id, jobs.event_seq - counts.n AS before
 ), written AS (
   INSERT INTO events (job_id, seq, type, data)
   SELECT w.job_id, n.before + row_number() OVER (PARTITION BY w.job_id ORDER BY w.position), w.type, CAST(w.data AS jsonb)
   FROM wanted w JOIN numbered n ON n.id = w.job_id
   RETURNING 1
+), owners AS (
+  SELECT string_agg(DISTINCT replace(CAST(owner_id AS text), '-', ''), ',') AS told FROM numbered
 )
-SELECT (SELECT count(*) FROM written) AS written, pg_notify(:channel, :payload)
+SELECT (SELECT count(*) FROM written) AS written, pg_notify(:channel, :payload),
+       pg_notify(:accounts_channel, CASE WHEN length(owners.told) <= :bytes_max THEN owners.told ELSE :everything END)
+FROM owners
 """)
+
+_TELL_OWNER = text(
+    "SELECT pg_notify(:channel, replace(CAST(owner_id AS text), '-', '')) FROM providers WHERE id = CAST(:provider AS uuid)"
+)
 
 
 async def record(tx: Transaction, job_id: JobId, type: str, data: dict[str, Any]) -> None:
@@ -54,7 +64,7 @@ async def record(tx: Transaction, job_id: JobId, type: str, data: dict[str, Any]
 
 
 async def record_many(tx: Transaction, happenings: Sequence[tuple[JobId, str, dict[str, Any]]]) -> None:
-    """Write events of jobs that exist, those of one job in the order given, and tell them with one NOTIFY at commit."""
+    """Write events of jobs that exist, those of one job in the order given, and tell jobs and owners with a NOTIFY each at commit."""
     if not happenings:
         return
     parameters = {
@@ -63,6 +73,9 @@ async def record_many(tx: Transaction, happenings: Sequence[tuple[JobId, str, di
         "data": [json.dumps(data) for _, _, data in happenings],
         "channel": EVENTS_CHANNEL,
         "payload": told_jobs([job_id for job_id, _, _ in happenings]),
+        "accounts_channel": ACCOUNTS_CHANNEL,
+        "bytes_max": NOTIFY_BYTES_MAX,
+        "everything": EVERYTHING,
     }
     answer = (await tx.execute(_RECORD, parameters)).one()
     assert answer.written == len(happenings), "an event was recorded for a job that does not exist"
@@ -77,6 +90,11 @@ def told_jobs(job_ids: Sequence[JobId]) -> str:
 async def notify_dispatch(tx: Transaction, payload: Literal["jobs", "slots", "cancel"]) -> None:
     """Wake the dispatcher at commit: there are new jobs, slots changed, or leases were taken back."""
     await tx.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": DISPATCH_CHANNEL, "payload": payload})
+
+
+async def tell_owner_of_machine(tx: Transaction, provider_id: ProviderId) -> None:
+    """Wake whoever watches the account of this machine's owner, at commit."""
+    await tx.execute(_TELL_OWNER, {"channel": ACCOUNTS_CHANNEL, "provider": provider_id})
 
 
 async def events_after(reader: Reader, job_id: JobId, after_seq: int, limit: int = EVENTS_PER_READ_MAX) -> list[Event]:

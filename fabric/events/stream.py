@@ -1,33 +1,56 @@
-"""Postgres NOTIFY to whoever waits for a job, resumable by the number of the last event seen.
+"""Postgres NOTIFY to whoever waits for a job or watches an account, resumable by the number of the last event seen.
 
     events = await hub.wait(job_id, after_seq, timeout_s)       [] when nothing happened in time
     with hub.watching(): …                                      around every long wait; raises Unavailable when there are too many
+    with hub.account(user_id) as bell: …                        the same for what happens to somebody's account, with a limit for each
+        bell.hush(); …look…; await bell.heard(timeout_s)
 
 One connection listens for all waiters of the process. A notification only wakes; what happened is read from the table. So a
 notification that is lost with a connection costs nothing: after each reconnect everybody looks again.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import psycopg
 
 from fabric.core import clock
-from fabric.core.errors import Unavailable
-from fabric.core.ids import JobId
+from fabric.core.errors import RateLimited, Unavailable
+from fabric.core.ids import JobId, UserId
 from fabric.core.telemetry import logger
-from fabric.db.engine import Database
+from fabric.db.engine import Database, Reader
 from fabric.events.event import Event
-from fabric.events.outbox import EVENTS_CHANNEL, EVERYTHING, events_after
+from fabric.events.outbox import ACCOUNTS_CHANNEL, EVENTS_CHANNEL, EVERYTHING, events_after
 
 RECONNECT_S_MIN = 0.1
 RECONNECT_S_MAX = 5.0
 APPLICATION_NAME = "fabric-events"
 WATCHERS_RETRY_S = 5
 READS_AT_ONCE = 3  # however many wake together, most connections stay for ordinary requests
+ACCOUNT_STREAMS_MAX = 12  # of one account in one process: as many tabs as somebody has open
 
 log = logger(__name__)
+
+
+class Bell:
+    """Rings when something happened to whom it hangs for; it says nothing of what."""
+
+    def __init__(self, rung: asyncio.Event) -> None:
+        """Listen to this event."""
+        self._rung = rung
+
+    def hush(self) -> None:
+        """Forget what rang so far: call it before looking, so that what is committed from then on rings again."""
+        self._rung.clear()
+
+    async def heard(self, timeout_s: float) -> bool:
+        """Whether it rang, before the time was over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._rung.wait()
+        return self._rung.is_set()
 
 
 class EventHub:
@@ -38,6 +61,7 @@ class EventHub:
         self._database = database
         self._watchers_max = watchers_max
         self._watchers = 0
+        self._accounts: Counter[UserId] = Counter()
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._listener: asyncio.Task[None] | None = None
@@ -68,17 +92,43 @@ class EventHub:
             DatabaseUnavailable: Postgres cannot be reached.
         """
         deadline_s = clock.monotonic_s() + timeout_s
-        with self._woken_by(job_id) as wake:
+        with self._hung(job_id.hex) as bell:
             while True:
-                wake.clear()  # before reading: what is committed from here on wakes us again
-                async with self._reads, self._database.reading() as reader:
+                bell.hush()
+                async with self.reading() as reader:
                     events = await events_after(reader, job_id, after_seq)
                 left_s = deadline_s - clock.monotonic_s()
                 if events or left_s <= 0:
                     return events
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(left_s):
-                        await wake.wait()
+                await bell.heard(left_s)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Reader]:
+        """Read what happened, a few at a time.
+
+        Raises:
+            DatabaseUnavailable: Postgres cannot be reached.
+        """
+        async with self._reads, self._database.reading() as reader:
+            yield reader
+
+    @contextmanager
+    def account(self, user_id: UserId) -> Iterator[Bell]:
+        """Watch an account for as long as the block runs: a bell that rings when its jobs or machines have news.
+
+        Raises:
+            RateLimited: this account is watched often enough.
+            Unavailable: too many are watching.
+        """
+        if self._accounts[user_id] >= ACCOUNT_STREAMS_MAX:
+            raise RateLimited(f"{ACCOUNT_STREAMS_MAX} streams of this account are open.", retry_after_s=WATCHERS_RETRY_S)
+        with self.watching(), self._hung(user_id.hex) as bell:
+            self._accounts[user_id] += 1
+            try:
+                yield bell
+            finally:
+                self._accounts[user_id] -= 1
+                self._accounts += Counter()  # forgets who watches no more
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -96,16 +146,16 @@ class EventHub:
             self._watchers -= 1
 
     @contextmanager
-    def _woken_by(self, job_id: JobId) -> Iterator[asyncio.Event]:
-        wake = asyncio.Event()
-        self._waiting.setdefault(job_id.hex, set()).add(wake)
+    def _hung(self, name: str) -> Iterator[Bell]:
+        rung = asyncio.Event()
+        self._waiting.setdefault(name, set()).add(rung)
         try:
-            yield wake
+            yield Bell(rung)
         finally:
-            waiting = self._waiting[job_id.hex]
-            waiting.discard(wake)
+            waiting = self._waiting[name]
+            waiting.discard(rung)
             if not waiting:
-                del self._waiting[job_id.hex]
+                del self._waiting[name]
 
     async def _listen_forever(self) -> None:
         pause_s = RECONNECT_S_MIN
@@ -126,6 +176,7 @@ class EventHub:
             keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
         )  # fmt: skip
         async with connection:
+            await connection.execute(f"LISTEN {ACCOUNTS_CHANNEL}")
             await connection.execute(f"LISTEN {EVENTS_CHANNEL}")
             self._wake(EVERYTHING)  # what was committed while nobody listened
             async for notification in connection.notifies():
@@ -133,6 +184,6 @@ class EventHub:
 
     def _wake(self, payload: str) -> None:
         told = list(self._waiting) if payload == EVERYTHING else payload.split(",")
-        for job_hex in told:
-            for wake in self._waiting.get(job_hex, ()):
-                wake.set()
+        for name in told:
+            for rung in self._waiting.get(name, ()):
+                rung.set()

@@ -94,11 +94,15 @@ async def user_by_id(reader: Reader, user_id: UserId) -> User | None:
     return _user((await reader.execute(select(users).where(alive))).mappings().one_or_none())
 
 
-async def select_users(reader: Reader, email: str | None, before: UUID | None, limit: int) -> list[User]:
-    """Users who are not deleted, newest first, older than `before`; with an address, the one who has it."""
+async def select_users(
+    reader: Reader, email: str | None, before: UUID | None, limit: int, *, part: str | None = None
+) -> list[User]:
+    """Users who are not deleted, newest first, older than `before`; with an address, the one who has it; with a part of one, all."""
     statement = select(users).where(users.c.deleted_at.is_(None))
     if email is not None:
         statement = statement.where(func.lower(users.c.email) == email.lower())
+    if part is not None:
+        statement = statement.where(users.c.email.icontains(part, autoescape=True))
     if before is not None:
         statement = statement.where(users.c.id < before)
     rows = (await reader.execute(statement.order_by(users.c.id.desc()).limit(limit))).mappings()

@@ -272,3 +272,17 @@ SELECT date_trunc('day', now(), 'UTC') AS began;
 -- owners_of --
 -- Whose machines these are.
 SELECT id, owner_id FROM providers WHERE id = ANY(CAST(:provider_ids AS uuid[]));
+
+-- machine_day --
+-- How a machine's leases ended since a moment: paid ones, those for its owner's own jobs, and those that came to nothing.
+SELECT count(*) FILTER (WHERE t.outcome = 'done' AND j.owner_id <> CAST(:owner_id AS uuid)) AS paid,
+       count(*) FILTER (WHERE t.outcome = 'done' AND j.owner_id = CAST(:owner_id AS uuid)) AS own,
+       count(*) FILTER (WHERE t.outcome IN ('failed', 'lost')) AS missed,
+       max(t.error_code) FILTER (WHERE t.outcome IN ('failed', 'lost')) AS error_code
+  FROM attempts AS t
+  JOIN jobs AS j ON j.id = t.job_id
+ WHERE t.provider_id = CAST(:provider_id AS uuid) AND t.id >= CAST(:since_id AS uuid);
+
+-- jobs_of_others --
+-- How many jobs anybody else submitted since a moment. Ids begin with their time.
+SELECT count(*) AS n FROM jobs WHERE id >= CAST(:since_id AS uuid) AND owner_id <> CAST(:owner_id AS uuid);

@@ -61,14 +61,14 @@ async def heartbeat(tx: Transaction, provider_id: ProviderId, report: Report) ->
     if beat is None:
         raise Unauthenticated("This machine was removed.")
     if beat.is_news:
-        await outbox.notify_dispatch(tx, "slots")
+        await _tell(tx, provider_id)
     return Orders(desired_state(beat.status, beat.orders_outstanding), beat.orders_outstanding)
 
 
 async def drain(tx: Transaction, machine: store.Provider) -> Orders:
     """Let a machine finish what it runs and take nothing new; draining twice is nothing."""
     await store.change_provider(tx, machine.id, status="draining")
-    await outbox.notify_dispatch(tx, "slots")
+    await _tell(tx, machine.id)
     outstanding = await store.orders_outstanding(tx, machine.id)
     return Orders(desired_state("draining", outstanding), outstanding)
 
@@ -109,7 +109,7 @@ async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, chang
         await store.change_provider(tx, provider_id, status="paused")
     if changes.state == "online":
         await store.resume_provider(tx, provider_id)
-    await outbox.notify_dispatch(tx, "slots")
+    await _tell(tx, provider_id)
     return await store.provider(tx, owner_id, provider_id)
 
 
@@ -140,7 +140,7 @@ async def remove(tx: Transaction, owner_id: UUID, provider_id: ProviderId) -> No
     await store.provider(tx, owner_id, provider_id)
     await store.mark_removed(tx, provider_id)
     await grants.revoke(tx, provider_id)
-    await outbox.notify_dispatch(tx, "slots")
+    await _tell(tx, provider_id)
 
 
 async def ban(tx: Transaction, provider_id: ProviderId, reason: str) -> None:
@@ -151,7 +151,7 @@ async def ban(tx: Transaction, provider_id: ProviderId, reason: str) -> None:
     """
     await store.mark_banned(tx, provider_id, reason)
     await grants.revoke(tx, provider_id)
-    await outbox.notify_dispatch(tx, "slots")
+    await _tell(tx, provider_id)
 
 
 async def mark_offline(database: Database) -> int:
@@ -161,3 +161,8 @@ async def mark_offline(database: Database) -> int:
         if lost:
             await outbox.notify_dispatch(tx, "slots")
         return lost
+
+
+async def _tell(tx: Transaction, provider_id: ProviderId) -> None:
+    await outbox.notify_dispatch(tx, "slots")
+    await outbox.tell_owner_of_machine(tx, provider_id)

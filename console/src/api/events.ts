@@ -4,6 +4,8 @@ import { Problem } from "./problem";
 
 export interface ServerEvent {
   id: number;
+  /** The id as it was sent, where it is no number: to go on from there. */
+  mark?: string;
   type: string;
   data: Record<string, unknown>;
 }
@@ -23,18 +25,22 @@ export class EventParser {
 
   private parse(block: string): ServerEvent | null {
     let id = 0;
+    let mark = "";
     let type = "message";
     const data: string[] = [];
     for (const line of block.split("\n")) {
       const colon = line.indexOf(":");
       const field = colon < 0 ? line : line.slice(0, colon);
       const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
-      if (field === "id") id = Number(value);
-      else if (field === "event") type = value;
+      if (field === "id") {
+        mark = value;
+        id = Number(value) || 0;
+      } else if (field === "event") type = value;
       else if (field === "data") data.push(value);
       else if (field === "retry") this.retryMs = Number(value) || this.retryMs;
     }
-    return data.length ? { id, type, data: JSON.parse(data.join("\n")) } : null;
+    if (!data.length) return null;
+    return { id, type, data: JSON.parse(data.join("\n")), ...(mark && id === 0 && { mark }) };
   }
 }
 
@@ -48,21 +54,21 @@ export interface Following {
 
 /** Follows a stream until it ends, the signal aborts or the server says that there is no such thing. */
 export async function follow(path: string, following: Following, signal: AbortSignal): Promise<void> {
-  let lastId = 0;
+  let lastId = "0";
   let failures = 0;
   while (!signal.aborted) {
     const parser = new EventParser();
     try {
       const answer = await send(path, {
         signal,
-        headers: { "Last-Event-ID": String(lastId), Accept: "text/event-stream" },
+        headers: { "Last-Event-ID": lastId, Accept: "text/event-stream" },
       });
       following.onConnected?.(true);
       const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
       for (let piece = await reader?.read(); piece && !piece.done; piece = await reader?.read()) {
         failures = 0;
         for (const event of parser.push(piece.value)) {
-          lastId = event.id || lastId;
+          lastId = event.mark ?? (event.id ? String(event.id) : lastId);
           following.onEvent(event);
           if (following.isLast(event)) return;
         }

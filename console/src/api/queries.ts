@@ -4,7 +4,7 @@ import { api, type Schemas } from "./client";
 import { Problem } from "./problem";
 
 export const PAGE = 100;
-/** Machines and offers tell no events; they are asked again while a page shows them. */
+/** Offers tell no events; they are asked again while a page shows them. */
 export const LOOK_AGAIN_MS = 5000;
 export type JobStatus = Schemas["JobOut"]["status"];
 type Page = { next_cursor?: string | null | undefined };
@@ -26,9 +26,14 @@ export const me = queryOptions({ queryKey: ["me"], queryFn: () => api.get("/api/
 export const stats = queryOptions({
   queryKey: ["stats"],
   queryFn: () => api.get("/api/v1/marketplace/stats"),
-  refetchInterval: LOOK_AGAIN_MS,
 });
 export const wallet = queryOptions({ queryKey: ["wallet"], queryFn: () => api.get("/api/v1/wallet") });
+
+export const history = (days: number) =>
+  queryOptions({
+    queryKey: ["wallet", "history", days],
+    queryFn: () => api.get("/api/v1/wallet/history", { query: { days } }),
+  });
 
 export const entries = infiniteQueryOptions({
   queryKey: ["wallet", "entries"],
@@ -71,7 +76,6 @@ export const versions = (reference: string) =>
 export const machines = queryOptions({
   queryKey: ["machines"],
   queryFn: () => api.get("/api/v1/providers", { query: { limit: 200 } }),
-  refetchInterval: LOOK_AGAIN_MS,
 });
 export const joinTokens = queryOptions({
   queryKey: ["join-tokens"],

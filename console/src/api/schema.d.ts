@@ -590,6 +590,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow Account
+         * @description What happens to your jobs, machines and wallet, as server-sent events: `start_over`, `jobs`, `machines`, `wallet`, `network`.
+         *
+         *     Only what the credential may see. At most one look in a second; the stream ends after ten minutes and is taken up again with
+         *     `Last-Event-ID`.
+         */
+        get: operations["events_follow_account"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/files": {
         parameters: {
             query?: never;
@@ -1299,6 +1322,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operator/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Parts
+         * @description Whether each part of this fabric does its work.
+         */
+        get: operations["operator_show_parts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operator/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List All Jobs
+         * @description Everybody's jobs, newest first; neither inputs nor results.
+         */
+        get: operations["operator_list_all_jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operator/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Books
+         * @description The sums of the ledger's accounts, by kind.
+         */
+        get: operations["operator_show_books"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operator/ledger/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Audit Books
+         * @description Read every audit of the ledger now. Long histories are audited with `fabric ledger audit`, which has time.
+         */
+        post: operations["operator_audit_books"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operator/ledger/reconciliation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reconcile Books
+         * @description Compare the last days of the ledger with the payment service now; nothing is mended.
+         */
+        post: operations["operator_reconcile_books"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/operator/prices": {
         parameters: {
             query?: never;
@@ -1335,6 +1458,26 @@ export interface paths {
          * @description Every decision on prices: who, when, why, and from which time on; newest first. None is ever changed or removed.
          */
         get: operations["operator_list_price_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operator/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List All Machines
+         * @description Everybody's machines, newest first; banned and removed ones too.
+         */
+        get: operations["operator_list_all_machines"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1663,6 +1806,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/providers/{provider_id}/earnings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Earnings
+         * @description What a machine earned, by UTC day. For the machine itself and for its owner.
+         */
+        get: operations["providers_show_earnings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/providers/{provider_id}/heartbeat": {
         parameters: {
             query?: never;
@@ -1677,6 +1840,26 @@ export interface paths {
          * @description Report node and slots, hear what to become.
          */
         post: operations["providers_heartbeat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/providers/{provider_id}/reasons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Reasons
+         * @description Why a machine earns nothing, or not more, from what is known now. For the machine itself and for its owner.
+         */
+        get: operations["providers_show_reasons"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1781,6 +1964,26 @@ export interface paths {
          * @description The lines on your available credit, newest first.
          */
         get: operations["wallet_list_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/wallet/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show History
+         * @description What your jobs cost and your machines earned, by UTC day and in this month.
+         */
+        get: operations["wallet_show_history"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2136,6 +2339,81 @@ export interface components {
             status: "accepted";
         };
         /**
+         * AnyJobOut
+         * @description Somebody's job.
+         */
+        AnyJobOut: {
+            captured: components["schemas"]["Money"];
+            /** Created At */
+            created_at: string;
+            /** Error Code */
+            error_code: string | null;
+            /** Finished At */
+            finished_at: string | null;
+            held: components["schemas"]["Money"];
+            /** Id */
+            id: string;
+            /** Items Done */
+            items_done: number;
+            /** Items Failed */
+            items_failed: number;
+            /** Items Total */
+            items_total: number;
+            /** Model */
+            model: string;
+            /** Owner Email */
+            owner_email: string;
+            /** Owner Id */
+            owner_id: string;
+            /** Status */
+            status: string;
+            /** Waiting Reason */
+            waiting_reason: string | null;
+        };
+        /**
+         * AnyMachineOut
+         * @description Somebody's machine.
+         */
+        AnyMachineOut: {
+            /**
+             * Address
+             * @description From where it joined.
+             */
+            address: string | null;
+            /** Agent Version */
+            agent_version: string;
+            /** Banned */
+            banned: boolean;
+            /** Created At */
+            created_at: string;
+            /** Id */
+            id: string;
+            /** Isolation */
+            isolation: string;
+            /** Last Heartbeat At */
+            last_heartbeat_at: string | null;
+            /** Name */
+            name: string;
+            /** Owner Email */
+            owner_email: string;
+            /** Owner Id */
+            owner_id: string;
+            /**
+             * Reason
+             * @description Why it was banned; empty else.
+             */
+            reason: string;
+            /** Region */
+            region: string;
+            /** Slots */
+            slots: number;
+            /**
+             * Status
+             * @description enrolled, online, paused, draining, offline, removed.
+             */
+            status: string;
+        };
+        /**
          * ApiKeyCreated
          * @description A new API key with its secret.
          */
@@ -2284,6 +2562,23 @@ export interface components {
              * @description Whose account it is about.
              */
             user_id: string | null;
+        };
+        /**
+         * AuditOut
+         * @description What the audits of the ledger say now.
+         */
+        AuditOut: {
+            /**
+             * Audits
+             * @description So many were read.
+             */
+            audits: number;
+            /**
+             * Findings
+             * @description Empty: every invariant holds.
+             */
+            findings: components["schemas"]["FindingOut"][];
+            trial_balance: components["schemas"]["Money"];
         };
         /**
          * AutoTopUpIn
@@ -2467,6 +2762,21 @@ export interface components {
             token: string;
         };
         /**
+         * BooksOut
+         * @description The ledger as it stands.
+         */
+        BooksOut: {
+            /** Kinds */
+            kinds: components["schemas"]["KindOut"][];
+            /**
+             * Livemode
+             * @description False: play money.
+             */
+            livemode: boolean;
+            /** @description Debits less credits; zero, or the books are wrong. */
+            trial_balance: components["schemas"]["Money"];
+        };
+        /**
          * BoundsOut
          * @description The least that one item takes, from the graph alone.
          */
@@ -2622,6 +2932,21 @@ export interface components {
             held: components["schemas"]["Money"];
             /** @description Given back at the end. */
             released: components["schemas"]["Money"];
+        };
+        /**
+         * DayOut
+         * @description One UTC day.
+         */
+        DayOut: {
+            /**
+             * Day
+             * Format: date
+             */
+            day: string;
+            /** @description What your machines earned, after commission. */
+            earned: components["schemas"]["Money"];
+            /** @description What your jobs cost. */
+            spent: components["schemas"]["Money"];
         };
         /**
          * DecidedPricesOut
@@ -2785,6 +3110,26 @@ export interface components {
             watt_usd_per_hour: string;
         };
         /**
+         * DifferenceOut
+         * @description What one side knows and the other does not, or otherwise.
+         */
+        DifferenceOut: {
+            /**
+             * Here
+             * @description The key of the ledger's transaction.
+             */
+            here: string | null;
+            here_amount: components["schemas"]["Money"];
+            /** Kind */
+            kind: string;
+            /**
+             * There
+             * @description The payment service's balance transaction, or account.
+             */
+            there: string | null;
+            there_amount: components["schemas"]["Money"];
+        };
+        /**
          * DryRunOut
          * @description What a submit of the same body would do now.
          */
@@ -2804,6 +3149,26 @@ export interface components {
             quote: components["schemas"]["QuoteOut"];
             /** Subtasks */
             subtasks: number;
+        };
+        /**
+         * EarningsOut
+         * @description What a machine earned, after commission.
+         */
+        EarningsOut: {
+            /**
+             * Days
+             * @description Every day, oldest first, today the last.
+             */
+            days: components["schemas"]["MachineDayOut"][];
+            /**
+             * Livemode
+             * @description False: play money.
+             */
+            livemode: boolean;
+            month: components["schemas"]["Money"];
+            today: components["schemas"]["Money"];
+            /** @description Ever, before what was taken back for bad results. */
+            total: components["schemas"]["Money"];
         };
         /**
          * EmailIn
@@ -2938,6 +3303,16 @@ export interface components {
             data: components["schemas"]["FileOut"][];
         };
         /**
+         * FindingOut
+         * @description An audit that found something.
+         */
+        FindingOut: {
+            /** Name */
+            name: string;
+            /** Rows */
+            rows: number;
+        };
+        /**
          * Health
          * @description The answer of a probe.
          */
@@ -2969,6 +3344,23 @@ export interface components {
              * @enum {string}
              */
             state: "starting" | "running" | "draining" | "left";
+        };
+        /**
+         * HistoryOut
+         * @description What was spent and earned, by the day on which the work was done.
+         */
+        HistoryOut: {
+            /**
+             * Days
+             * @description Every day, oldest first, today the last.
+             */
+            days: components["schemas"]["DayOut"][];
+            /**
+             * Livemode
+             * @description False: play money.
+             */
+            livemode: boolean;
+            month: components["schemas"]["MonthOut"];
         };
         /**
          * IdentitiesOut
@@ -3349,6 +3741,16 @@ export interface components {
             uses_max: number;
         };
         /**
+         * KindOut
+         * @description The accounts of one kind.
+         */
+        KindOut: {
+            /** @description In the direction in which the kind grows. */
+            balance: components["schemas"]["Money"];
+            /** Kind */
+            kind: string;
+        };
+        /**
          * LaneOut
          * @description What one slot of one machine did for the job.
          */
@@ -3410,6 +3812,26 @@ export interface components {
              * Format: password
              */
             password: string;
+        };
+        /**
+         * MachineDayOut
+         * @description One UTC day of a machine.
+         */
+        MachineDayOut: {
+            /**
+             * Day
+             * Format: date
+             */
+            day: string;
+            /** @description After commission; what it did for its owner earns nothing. */
+            earned: components["schemas"]["Money"];
+            /**
+             * Seconds
+             * @description Billed.
+             */
+            seconds: number;
+            /** Subtasks */
+            subtasks: number;
         };
         /**
          * MailedTokenIn
@@ -3608,6 +4030,19 @@ export interface components {
             usd_nanos: number;
         };
         /**
+         * MonthOut
+         * @description The present UTC month.
+         */
+        MonthOut: {
+            earned: components["schemas"]["Money"];
+            /**
+             * Month
+             * @description Such as 2026-07.
+             */
+            month: string;
+            spent: components["schemas"]["Money"];
+        };
+        /**
          * NewJoinTokenOut
          * @description A fresh token, with its secret.
          */
@@ -3770,6 +4205,26 @@ export interface components {
              * @description All items in one `.npy` file, in input order.
              */
             url: string;
+        };
+        /** Page[AnyJobOut] */
+        Page_AnyJobOut_: {
+            /** Data */
+            data: components["schemas"]["AnyJobOut"][];
+            /**
+             * Next Cursor
+             * @description Give it back as `?cursor=`; null on the last page.
+             */
+            next_cursor?: string | null;
+        };
+        /** Page[AnyMachineOut] */
+        Page_AnyMachineOut_: {
+            /** Data */
+            data: components["schemas"]["AnyMachineOut"][];
+            /**
+             * Next Cursor
+             * @description Give it back as `?cursor=`; null on the last page.
+             */
+            next_cursor?: string | null;
         };
         /** Page[ApiKeyOut] */
         Page_ApiKeyOut_: {
@@ -3940,6 +4395,32 @@ export interface components {
              * @description Give it back as `?cursor=`; null on the last page.
              */
             next_cursor?: string | null;
+        };
+        /**
+         * PartOut
+         * @description A part of the control plane.
+         */
+        PartOut: {
+            /** Name */
+            name: string;
+            /**
+             * Seen
+             * @description In words.
+             */
+            seen: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ok" | "problem";
+        };
+        /**
+         * PartsOut
+         * @description All of them.
+         */
+        PartsOut: {
+            /** Parts */
+            parts: components["schemas"]["PartOut"][];
         };
         /**
          * PasswordResetIn
@@ -4560,6 +5041,64 @@ export interface components {
             loopback_address?: string | null;
             /** Token */
             token: string | null;
+        };
+        /**
+         * ReasonOut
+         * @description One thing that was looked at.
+         */
+        ReasonOut: {
+            /** Found */
+            found: string;
+            /**
+             * Id
+             * @description state, slots, price, work, demand, results, isolation, own_jobs, maturing; there may be more in time.
+             */
+            id: string;
+            /** Needed */
+            needed: string;
+            /**
+             * Remedy
+             * @description What to do; empty when there is nothing.
+             */
+            remedy: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ok" | "problem" | "hint";
+        };
+        /**
+         * ReasonsOut
+         * @description Why a machine earns nothing, or not more: problems first, then hints, then what is as it should be.
+         */
+        ReasonsOut: {
+            /** Reasons */
+            reasons: components["schemas"]["ReasonOut"][];
+        };
+        /**
+         * ReconciliationOut
+         * @description Both sides compared.
+         */
+        ReconciliationOut: {
+            /**
+             * Differences
+             * @description Empty: both sides agree.
+             */
+            differences: components["schemas"]["DifferenceOut"][];
+            /** Fees Booked */
+            fees_booked: number;
+            /**
+             * Here
+             * @description Transactions of the ledger.
+             */
+            here: number;
+            /** On Their Way */
+            on_their_way: number;
+            /**
+             * There
+             * @description Balance transactions.
+             */
+            there: number;
         };
         /**
          * RecoveryCodesOut
@@ -6563,6 +7102,36 @@ export interface operations {
             };
         };
     };
+    events_follow_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Go on from the state that this event left behind. */
+                "last-event-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     files_list_files: {
         parameters: {
             query?: {
@@ -7964,6 +8533,159 @@ export interface operations {
             };
         };
     };
+    operator_show_parts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PartsOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_list_all_jobs: {
+        parameters: {
+            query?: {
+                status?: ("queued" | "running" | "succeeded" | "failed" | "cancelled") | null;
+                /** @description Only this user's. */
+                user_id?: string | null;
+                /** @description Rows of a page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AnyJobOut_"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_show_books: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BooksOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_audit_books: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_reconcile_books: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReconciliationOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     operator_show_prices: {
         parameters: {
             query?: never;
@@ -8060,6 +8782,43 @@ export interface operations {
             };
         };
     };
+    operator_list_all_machines: {
+        parameters: {
+            query?: {
+                status?: ("enrolled" | "online" | "paused" | "draining" | "offline" | "removed") | null;
+                /** @description Only this user's. */
+                user_id?: string | null;
+                /** @description Rows of a page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AnyMachineOut_"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     operator_ban_provider: {
         parameters: {
             query?: never;
@@ -8098,6 +8857,8 @@ export interface operations {
             query?: {
                 /** @description Only who has this address. */
                 email?: string | null;
+                /** @description Only whose address holds this. */
+                part?: string | null;
                 /** @description Rows of a page. */
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
@@ -8710,6 +9471,40 @@ export interface operations {
             };
         };
     };
+    providers_show_earnings: {
+        parameters: {
+            query?: {
+                /** @description So many days, today included. */
+                days?: number;
+            };
+            header?: never;
+            path: {
+                provider_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EarningsOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     providers_heartbeat: {
         parameters: {
             query?: never;
@@ -8732,6 +9527,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OrdersOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    providers_show_reasons: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReasonsOut"];
                 };
             };
             /** @description A problem; its `code` says which. */
@@ -8925,6 +9751,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_EntryOut_"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    wallet_show_history: {
+        parameters: {
+            query?: {
+                /** @description So many days, today included. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryOut"];
                 };
             };
             /** @description A problem; its `code` says which. */

@@ -4,7 +4,6 @@ import { isOpen } from "../api/queries";
 import { plural, secondsText } from "../ui/amounts";
 import { Ago, Bar, Money, Status } from "../ui/small";
 import { LabelChips } from "./labels";
-import { useJob } from "./live";
 import { waitingWords } from "./words";
 
 type Job = Schemas["JobOut"];
@@ -51,10 +50,4 @@ export function JobRow({ job }: { job: Job }) {
       </span>
     </Link>
   );
-}
-
-/** The same, followed live. */
-export function LiveJobRow({ job }: { job: Job }) {
-  const { data } = useJob(job.id);
-  return <JobRow job={data ?? job} />;
 }

@@ -1,22 +1,25 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { isOpen, machines, recentJobs, stats, wallet } from "../api/queries";
-import { JobRow, LiveJobRow } from "../jobs/row";
+import type { Schemas } from "../api/client";
+import { history, isOpen, machines, recentJobs, stats, wallet } from "../api/queries";
+import { JobRow } from "../jobs/row";
 import { PlayMoney } from "../shell";
 import { countText } from "../ui/amounts";
+import { DayBars } from "../ui/day-bars";
 import { Icon } from "../ui/icons";
 import { Empty, Fact, Failure, Head, Money, Skeleton } from "../ui/small";
 
-/** Each stream takes one of the six connections that HTTP/1.1 browsers keep; the others must stay free for the rest. */
-const FOLLOWED_MAX = 2;
+const DAYS = 30;
 
 export function OverviewPage() {
   const purse = useQuery(wallet);
   const recent = useQuery(recentJobs);
   const network = useQuery(stats);
   const mine = useQuery(machines);
+  const days = useQuery(history(DAYS));
   const open = (recent.data?.data ?? []).filter(isOpen);
-  const followed = new Set(open.slice(0, FOLLOWED_MAX).map((job) => job.id));
+  const rest = (recent.data?.data ?? []).filter((job) => !isOpen(job));
+  const lends = (mine.data?.data.length ?? 0) > 0;
 
   return (
     <>
@@ -30,7 +33,9 @@ export function OverviewPage() {
           {purse.data ? <Money of={purse.data.available} /> : "…"}
         </Fact>
         <Fact name="Set aside for open jobs">{purse.data ? <Money of={purse.data.held} /> : "…"}</Fact>
-        <Fact name="Open jobs of yours">{recent.data ? open.length : "…"}</Fact>
+        <Fact name="Spent this month" note={lends && days.data && <Earned of={days.data.month.earned} />}>
+          {days.data ? <Money of={days.data.month.spent} /> : "…"}
+        </Fact>
         <Fact
           name="Slots on line"
           note={network.data && `${network.data.slots_busy} busy, on ${network.data.providers_online} machines`}
@@ -40,36 +45,73 @@ export function OverviewPage() {
       </dl>
       {purse.error && <Failure error={purse.error} retry={() => purse.refetch()} />}
       <div className="columns">
-        <section className="sheet flush">
-          <div className="sheet-head">
-            <h2>Your latest jobs</h2>
-            <Link to="/jobs">All jobs</Link>
-          </div>
-          {recent.isPending && (
-            <div className="empty">
-              <Skeleton />
+        <div className="stack wide">
+          {open.length > 0 && (
+            <section className="sheet flush">
+              <div className="sheet-head">
+                <h2>Under way</h2>
+              </div>
+              <ul className="list">
+                {open.map((job) => (
+                  <li key={job.id}>
+                    <JobRow job={job} />
+                  </li>
+                ))}
+              </ul>
+            </section>
+          )}
+          <section className="sheet flush">
+            <div className="sheet-head">
+              <h2>{open.length > 0 ? "Ended lately" : "Your latest jobs"}</h2>
+              <Link to="/jobs">All jobs</Link>
             </div>
-          )}
-          {recent.error && <Failure error={recent.error} retry={() => recent.refetch()} />}
-          {recent.data?.data.length === 0 && (
-            <Empty
-              title="Run your first model"
-              action={
-                <Link to="/jobs/new" className="button primary">
-                  Start a job
-                </Link>
-              }
-            >
-              Drop an ONNX file and some inputs. You see the price before anything runs, and the results as they come.
-            </Empty>
-          )}
-          <ul className="list">
-            {recent.data?.data.map((job) => (
-              <li key={job.id}>{followed.has(job.id) ? <LiveJobRow job={job} /> : <JobRow job={job} />}</li>
-            ))}
-          </ul>
-        </section>
+            {recent.isPending && (
+              <div className="empty">
+                <Skeleton />
+              </div>
+            )}
+            {recent.error && <Failure error={recent.error} retry={() => recent.refetch()} />}
+            {recent.data?.data.length === 0 && (
+              <Empty
+                title="Run your first model"
+                action={
+                  <Link to="/jobs/new" className="button primary">
+                    Start a job
+                  </Link>
+                }
+              >
+                Drop an ONNX file and some inputs. You see the price before anything runs, and the results as they come.
+              </Empty>
+            )}
+            {open.length > 0 && rest.length === 0 && <p className="empty soft">Nothing has ended yet.</p>}
+            <ul className="list">
+              {rest.map((job) => (
+                <li key={job.id}>
+                  <JobRow job={job} />
+                </li>
+              ))}
+            </ul>
+          </section>
+        </div>
         <div className="stack">
+          {days.data?.days.some((one) => one.spent.usd_nanos > 0 || one.earned.usd_nanos > 0) && (
+            <section className="sheet">
+              <h2>Your money by day</h2>
+              <DayBars
+                name="Spent"
+                kind="spent"
+                days={days.data.days.map((one) => ({ day: one.day, amount: one.spent }))}
+              />
+              {lends && (
+                <DayBars
+                  name="Earned"
+                  kind="earned"
+                  days={days.data.days.map((one) => ({ day: one.day, amount: one.earned }))}
+                />
+              )}
+              <Link to="/wallet">See your wallet</Link>
+            </section>
+          )}
           <section className="sheet">
             <h2>The network, last 24 hours</h2>
             {network.data ? (
@@ -116,6 +158,14 @@ export function OverviewPage() {
           </section>
         </div>
       </div>
+    </>
+  );
+}
+
+function Earned({ of }: { of: Schemas["Money"] }) {
+  return (
+    <>
+      <Money of={of} /> earned
     </>
   );
 }

@@ -1,12 +1,20 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
-import { api, type Schemas, session } from "../api/client";
+import { Address } from "../account/address";
+import { Deletion, Export } from "../account/leaving";
+import { Password } from "../account/password";
+import { SecondFactor } from "../account/second-factor";
+import { OwnActs, Sessions } from "../account/sessions";
+import { api, type Schemas } from "../api/client";
 import { apiKeys as keysQuery, me as meQuery } from "../api/queries";
+import { settings } from "../router";
 import { signOut } from "../shell";
 import { Confirm } from "../ui/dialog";
 import { Ago, CopyButton, Empty, Failure, Field, Head, Id, Skeleton } from "../ui/small";
 import { setTheme, THEMES, useTheme } from "../ui/theme";
 import { toast } from "../ui/toasts";
+import "../styles/account.css";
 
 const SCOPES: Record<string, string> = {
   jobs: "submit, follow and cancel jobs",
@@ -23,38 +31,89 @@ const LIVES: [string, number | null][] = [
   ["for ever", null],
 ];
 
+const PARTS = { profile: "Profile", security: "Security", keys: "API keys", data: "Your data" } as const;
+
 export function SettingsPage() {
   const me = useQuery(meQuery);
-  const theme = useTheme();
+  const { part = "profile" } = settings.useSearch();
   return (
     <>
       <Head title="Settings" intro={me.data && <Id of={me.data.id} />} />
-      <Keys />
+      <nav className="segments" aria-label="Settings">
+        {Object.entries(PARTS).map(([name, words]) => (
+          <Link
+            key={name}
+            to="/settings"
+            search={name === "profile" ? {} : { part: name as keyof typeof PARTS }}
+            aria-current={name === part ? "page" : undefined}
+          >
+            {words}
+          </Link>
+        ))}
+      </nav>
+      {me.isPending && <Skeleton lines={6} />}
+      {me.error && <Failure error={me.error} retry={() => me.refetch()} />}
+      {me.data && <Part part={part} me={me.data} />}
+    </>
+  );
+}
+
+function Part({ part, me }: { part: keyof typeof PARTS; me: Schemas["MeOut"] }) {
+  if (part === "keys") return <Keys />;
+  if (part === "security") {
+    return (
       <div className="columns even">
-        <Password email={me.data?.email ?? ""} />
-        <div className="stack">
-          <section className="sheet">
-            <h2>Colours</h2>
-            <div className="segments">
-              {THEMES.map((one) => (
-                <button type="button" key={one} aria-pressed={theme === one} onClick={() => setTheme(one)}>
-                  {one === "system" ? "as the system" : one}
-                </button>
-              ))}
-            </div>
-          </section>
-          <section className="sheet">
-            <h2>This browser</h2>
-            <p className="soft">Signing out ends this log-in on the fabric, not only here.</p>
-            <div>
-              <button type="button" className="button" onClick={() => void signOut()}>
-                Sign out
-              </button>
-            </div>
-          </section>
+        <div className="stack wide">
+          <SecondFactor me={me} />
+          <Password me={me} />
+        </div>
+        <div className="stack wide">
+          <Sessions />
+          <OwnActs />
         </div>
       </div>
-    </>
+    );
+  }
+  if (part === "data") {
+    return (
+      <div className="columns even">
+        <Export />
+        <Deletion me={me} />
+      </div>
+    );
+  }
+  return (
+    <div className="columns even">
+      <Address me={me} />
+      <div className="stack wide">
+        <Colours />
+        <section className="sheet">
+          <h2>This browser</h2>
+          <p className="soft">Signing out ends this log-in on the fabric, not only here.</p>
+          <div>
+            <button type="button" className="button" onClick={() => void signOut()}>
+              Sign out
+            </button>
+          </div>
+        </section>
+      </div>
+    </div>
+  );
+}
+
+function Colours() {
+  const theme = useTheme();
+  return (
+    <section className="sheet">
+      <h2>Colours</h2>
+      <div className="segments">
+        {THEMES.map((one) => (
+          <button type="button" key={one} aria-pressed={theme === one} onClick={() => setTheme(one)}>
+            {one === "system" ? "as the system" : one}
+          </button>
+        ))}
+      </div>
+    </section>
   );
 }
 
@@ -212,66 +271,5 @@ function NewKey({ onMade }: { onMade: (key: Schemas["ApiKeyCreated"]) => void })
         </button>
       </div>
     </form>
-  );
-}
-
-function Password({ email }: { email: string }) {
-  const [current, setCurrent] = useState("");
-  const [next, setNext] = useState("");
-  const [error, setError] = useState<unknown>(null);
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setError(null);
-    try {
-      await api.patch("/api/v1/auth/me", { body: { current_password: current, new_password: next } });
-      // The change ends every log-in, this one too; a new one begins with the new password.
-      session.begin(await api.post("/api/v1/auth/login", { body: { email, password: next } }));
-      setCurrent("");
-      setNext("");
-      toast("Your password is changed. All other log-ins are ended.");
-    } catch (reason) {
-      setError(reason);
-    }
-  };
-  return (
-    <section className="sheet">
-      <h2>Password</h2>
-      <form className="stack" onSubmit={submit}>
-        <input
-          type="text"
-          className="visually-hidden"
-          autoComplete="username"
-          value={email}
-          readOnly
-          tabIndex={-1}
-          aria-hidden="true"
-        />
-        <Field label="Present password">
-          <input
-            type="password"
-            autoComplete="current-password"
-            required
-            value={current}
-            onChange={(event) => setCurrent(event.target.value)}
-          />
-        </Field>
-        <Field label="New password" hint="At least 8 characters. All other log-ins are ended.">
-          <input
-            type="password"
-            autoComplete="new-password"
-            required
-            minLength={8}
-            value={next}
-            onChange={(event) => setNext(event.target.value)}
-          />
-        </Field>
-        {error !== null && <Failure error={error} />}
-        <div>
-          <button type="submit" className="button" disabled={!email}>
-            Change it
-          </button>
-        </div>
-      </form>
-    </section>
   );
 }

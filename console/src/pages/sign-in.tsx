@@ -1,6 +1,8 @@
-import { useNavigate } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useState } from "react";
+import { CodeField } from "../account/proof";
 import { api, session } from "../api/client";
+import { Problem } from "../api/problem";
 import { signIn } from "../router";
 import { Failure, Field } from "../ui/small";
 
@@ -10,6 +12,7 @@ export function SignInPage() {
   const [registering, setRegistering] = useState(false);
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
+  const [code, setCode] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   useEffect(() => {
@@ -25,11 +28,13 @@ export function SignInPage() {
       session.begin(
         registering
           ? await api.post("/api/v1/auth/register", { body })
-          : await api.post("/api/v1/auth/login", { body }),
+          : await api.post("/api/v1/auth/login", { body: { ...body, code: code?.trim() || null } }),
       );
       await navigate({ href: next ?? "/" });
     } catch (reason) {
-      setError(reason);
+      const asksForCode = code === null && reason instanceof Problem && reason.code === "second_factor_needed";
+      if (asksForCode) setCode("");
+      else setError(reason);
       setBusy(false);
     }
   };
@@ -90,6 +95,7 @@ export function SignInPage() {
                 onChange={(event) => setPassword(event.target.value)}
               />
             </Field>
+            {code !== null && <CodeField value={code} onChange={setCode} recovery />}
             {error !== null && <Failure error={error} />}
             <button type="submit" className="button primary" disabled={busy}>
               {registering ? "Make an account" : "Sign in"}
@@ -102,12 +108,18 @@ export function SignInPage() {
               className="button quiet small"
               onClick={() => {
                 setRegistering(!registering);
+                setCode(null);
                 setError(null);
               }}
             >
               {registering ? "Sign in" : "Make an account"}
             </button>
           </div>
+          {!registering && (
+            <p className="small">
+              <Link to="/forgot">Forgotten your password?</Link>
+            </p>
+          )}
         </div>
       </main>
     </div>

@@ -2,10 +2,11 @@ import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-quer
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { api, randomKey, type Schemas, send } from "../api/client";
-import { entries as entriesQuery, wallet as walletQuery } from "../api/queries";
-import { entryWords } from "../jobs/words";
+import { entries as entriesQuery, history as historyQuery, wallet as walletQuery } from "../api/queries";
+import { entryWhy, entryWords, payoutWords } from "../jobs/words";
 import { PlayMoney } from "../shell";
 import { secondsText, typedAmount } from "../ui/amounts";
+import { DayBars } from "../ui/day-bars";
 import { Dialog } from "../ui/dialog";
 import { Ago, Empty, Fact, Failure, Field, Head, Money, Skeleton } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
@@ -48,6 +49,7 @@ export function WalletPage() {
           <Money of={purse.earned_pending} />
         </Fact>
       </dl>
+      <ByDay />
       <div className="columns">
         <Entries />
         <div className="stack">
@@ -58,6 +60,51 @@ export function WalletPage() {
       {asking === "top-up" && <TopUp livemode={purse.livemode} onClose={() => setAsking(null)} />}
       {asking === "limits" && <LimitsDialog onClose={() => setAsking(null)} />}
     </>
+  );
+}
+
+const SPANS = [7, 30, 90] as const;
+
+function ByDay() {
+  const [span, setSpan] = useState<(typeof SPANS)[number]>(30);
+  const query = useQuery(historyQuery(span));
+  return (
+    <section className="sheet">
+      <div className="row apart">
+        <h2>By day</h2>
+        <fieldset className="segments">
+          <legend className="visually-hidden">How many days</legend>
+          {SPANS.map((one) => (
+            <button type="button" key={one} aria-pressed={span === one} onClick={() => setSpan(one)}>
+              {one} days
+            </button>
+          ))}
+        </fieldset>
+      </div>
+      {query.isPending && <Skeleton lines={4} />}
+      {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
+      {query.data && (
+        <>
+          <div className="two-days">
+            <DayBars
+              name="Spent on jobs"
+              kind="spent"
+              days={query.data.days.map((one) => ({ day: one.day, amount: one.spent }))}
+            />
+            <DayBars
+              name="Earned by machines"
+              kind="earned"
+              days={query.data.days.map((one) => ({ day: one.day, amount: one.earned }))}
+            />
+          </div>
+          <p className="soft small">
+            This month so far: <Money of={query.data.month.spent} /> spent, <Money of={query.data.month.earned} />{" "}
+            earned after commission. Work counts on the UTC day on which it was done; credit that is only set aside is
+            not spent.
+          </p>
+        </>
+      )}
+    </section>
   );
 }
 
@@ -95,6 +142,7 @@ function Entries() {
                 <td data-label="What">
                   <span>
                     {entryWords(entry.kind)}
+                    {entryWhy(entry.kind) && <span className="soft small">: {entryWhy(entry.kind)}</span>}
                     {entry.job_id && (
                       <>
                         {", "}
@@ -341,7 +389,7 @@ function Payouts() {
         {list.data?.data.map((payout) => (
           <li key={payout.id} className="row apart">
             <span>
-              <Money of={payout.amount} /> <span className="badge">{payout.status.replaceAll("_", " ")}</span>
+              <Money of={payout.amount} /> <span className="badge">{payoutWords(payout.status)}</span>
               {payout.failure && (
                 <>
                   <br />

@@ -84,10 +84,11 @@ async def list_users(
     services: ServicesDep,
     page: PageDep,
     email: Annotated[str | None, Query(max_length=254, description="Only who has this address.")] = None,
+    part: Annotated[str | None, Query(min_length=1, max_length=254, description="Only whose address holds this.")] = None,
 ) -> Page[UserOut]:
     """Users, newest first."""
     async with services.database.reading() as reader:
-        rows = await user_store.select_users(reader, email, page.before, page.fetch)
+        rows = await user_store.select_users(reader, email, page.before, page.fetch, part=part)
     return page_of(rows, page, cursor=lambda user: user.id, render=UserOut.of)
 
 

@@ -5,7 +5,7 @@ Two kinds of callers: owners with their own credential, and machines with the on
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials, SecurityScopes
 
@@ -21,6 +21,7 @@ from fabric.api.dependencies import (
 )
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.common import Page
+from fabric.api.schemas.earnings import EarningsOut, ReasonsOut
 from fabric.api.schemas.providers import (
     EnrolledOut,
     EnrollIn,
@@ -34,10 +35,13 @@ from fabric.api.schemas.providers import (
     SessionIn,
     SessionOut,
 )
+from fabric.billing import history
 from fabric.catalog import registry
 from fabric.core.errors import NotFound
 from fabric.core.ids import JoinTokenId, ModelId, ProviderId, UserId
 from fabric.db.engine import Reader
+from fabric.jobs.idle import reasons
+from fabric.jobs.idle_facts import read_idle_facts
 from fabric.marketplace import prices
 from fabric.providers import enroll, presence, store, token_store
 from fabric.wiring import Services
@@ -82,6 +86,7 @@ async def get_owned_or_calling(
 
 CallingMachine = Annotated[store.Provider, Depends(get_machine)]
 OwnedOrCallingMachine = Annotated[store.Provider, Depends(get_owned_or_calling)]
+Days = Annotated[int, Query(ge=1, le=history.DAYS_MAX, description="So many days, today included.")]
 
 
 # ── join tokens ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,6 +175,20 @@ async def show_provider(provider_id: str, principal: ProvidersCaller, services: 
     """One machine of yours."""
     async with services.database.reading() as reader:
         return ProviderOut.of(await store.provider(reader, principal.user_id, ProviderId.parse(provider_id)))
+
+
+@router.get("/{provider_id}/earnings", response_model=EarningsOut)
+async def show_earnings(machine: OwnedOrCallingMachine, services: ServicesDep, days: Days = 30) -> EarningsOut:
+    """What a machine earned, by UTC day. For the machine itself and for its owner."""
+    async with services.database.reading() as reader:
+        return EarningsOut.of(await history.read_earnings(reader, machine.id, days), livemode=services.payments.livemode)
+
+
+@router.get("/{provider_id}/reasons", response_model=ReasonsOut)
+async def show_reasons(machine: OwnedOrCallingMachine, services: ServicesDep) -> ReasonsOut:
+    """Why a machine earns nothing, or not more, from what is known now. For the machine itself and for its owner."""
+    async with services.database.reading() as reader:
+        return ReasonsOut.of(reasons(await read_idle_facts(reader, machine, services.settings.billing)))
 
 
 @router.patch("/{provider_id}", response_model=ProviderOut)

@@ -1,13 +1,15 @@
-"""/api/v1/wallet: balance, entries, top-ups, refunds, limits, promotional credit. Its domain package is billing."""
+"""/api/v1/wallet: balance, entries, history, top-ups, refunds, limits, promotional credit. Its domain package is billing."""
 
 from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from fabric.api.dependencies import OriginDep, RequestIdDep, ServicesDep, WalletCaller
 from fabric.api.idempotency import idempotent, key_of, replayed
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.common import Page
+from fabric.api.schemas.earnings import HistoryOut
 from fabric.api.schemas.wallet import (
     EntryOut,
     LimitsIn,
@@ -21,7 +23,7 @@ from fabric.api.schemas.wallet import (
     TopUpOut,
     WalletOut,
 )
-from fabric.billing import funding, limits, promotions, refunds, top_ups, wallet
+from fabric.billing import funding, history, limits, promotions, refunds, top_ups, wallet
 from fabric.core.errors import Forbidden
 from fabric.core.ids import RequestId, UserId
 from fabric.core.money import usd_nanos
@@ -46,6 +48,17 @@ async def list_entries(principal: WalletCaller, services: ServicesDep, page: Pag
     async with services.database.reading() as reader:
         rows = await wallet.entries(reader, principal.user_id, page.before, page.fetch)
     return page_of(rows, page, cursor=lambda entry: entry.id, render=partial(EntryOut.of, livemode=services.payments.livemode))
+
+
+@router.get("/history", response_model=HistoryOut)
+async def show_history(
+    principal: WalletCaller,
+    services: ServicesDep,
+    days: Annotated[int, Query(ge=1, le=history.DAYS_MAX, description="So many days, today included.")] = 30,
+) -> HistoryOut:
+    """What your jobs cost and your machines earned, by UTC day and in this month."""
+    async with services.database.reading() as reader:
+        return HistoryOut.of(await history.read_history(reader, principal.user_id, days), livemode=services.payments.livemode)
 
 
 @router.post("/top-ups", status_code=201, response_model=TopUpOut)

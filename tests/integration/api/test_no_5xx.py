@@ -32,7 +32,7 @@ from tests.fixtures.belongings import belongings
 EXAMPLES = 2
 """Of each operation and kind; the slow test tries `MANY`."""
 MANY = 40
-STREAMS = {"GET /api/v1/jobs/{job_id}/events"}
+STREAMS = {"GET /api/v1/jobs/{job_id}/events", "GET /api/v1/events"}
 """Answers that go on; they are asked with a time-out that ends them."""
 REQUEST_S = 20.0
 

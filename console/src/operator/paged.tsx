@@ -1,0 +1,74 @@
+/** A table of pages: skeleton, failure, nothing there, and older rows on demand. */
+import type { UseInfiniteQueryResult } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { Empty, Failure, Skeleton } from "../ui/small";
+
+interface Page<T> {
+  data: T[];
+  next_cursor?: string | null | undefined;
+}
+
+export const nextOf = (page: { next_cursor?: string | null | undefined }) => page.next_cursor ?? null;
+export const FIRST = null as string | null;
+
+export function Paged<T>({
+  query,
+  head,
+  row,
+  nothing,
+}: {
+  query: UseInfiniteQueryResult<{ pages: Page<T>[] }, unknown>;
+  head: ReactNode;
+  row: (one: T) => ReactNode;
+  nothing: string;
+}) {
+  const rows = query.data?.pages.flatMap((page) => page.data) ?? [];
+  if (query.isPending) return <Skeleton lines={6} />;
+  if (query.error) return <Failure error={query.error} retry={() => query.refetch()} />;
+  if (rows.length === 0) return <Empty title="Nothing here">{nothing}</Empty>;
+  return (
+    <>
+      <table className="cards">
+        <thead>{head}</thead>
+        <tbody>{rows.map(row)}</tbody>
+      </table>
+      {query.hasNextPage && (
+        <div className="list">
+          <div className="line">
+            <button
+              type="button"
+              className="button small"
+              disabled={query.isFetchingNextPage}
+              onClick={() => void query.fetchNextPage()}
+            >
+              Show older
+            </button>
+          </div>
+        </div>
+      )}
+    </>
+  );
+}
+
+/** Whose something is; leads to all that they have of it. */
+export function Owner({ id, email, part }: { id: string; email: string; part: "jobs" | "machines" }) {
+  return (
+    <Link to="/operator" search={{ part, user: id }} className="wrap" title={id}>
+      {email}
+    </Link>
+  );
+}
+
+export function OnlyOf({ user, part }: { user: string; part: "jobs" | "machines" }) {
+  return (
+    <span className="row small">
+      <span className="badge">
+        only of <code className="wrap">{user}</code>
+      </span>
+      <Link to="/operator" search={{ part }}>
+        Show everybody's
+      </Link>
+    </span>
+  );
+}

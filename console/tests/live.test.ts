@@ -1,0 +1,103 @@
+import { QueryClient } from "@tanstack/react-query";
+import { expect, test } from "vitest";
+import type { Schemas } from "../src/api/client";
+import { EventParser } from "../src/api/events";
+import { apply, type JobNow } from "../src/api/live";
+
+const money = (usd_nanos: number) => ({ usd_nanos, usd: (usd_nanos / 1e9).toFixed(9) });
+const job = (id: string, status: Schemas["JobOut"]["status"] = "running") =>
+  ({
+    id,
+    status,
+    waiting_reason: "no_capacity",
+    progress: {
+      items_done: 0,
+      items_failed: 0,
+      items_total: 9,
+      subtasks_done: 0,
+      subtasks_total: 3,
+      subtasks_leased: 1,
+    },
+    cost: { held: money(1000), captured: money(0), released: money(0), commission: money(0) },
+  }) as Schemas["JobOut"];
+const now = (id: string, changes: Partial<JobNow> = {}): JobNow => ({
+  id,
+  status: "running",
+  waiting_reason: null,
+  items_total: 9,
+  items_done: 6,
+  items_failed: 1,
+  subtasks_total: 3,
+  subtasks_done: 2,
+  captured: money(500),
+  released: money(0),
+  ...changes,
+});
+
+function reader(): QueryClient {
+  const client = new QueryClient();
+  client.setQueryData(["jobs", "recent"], { data: [job("job_1"), job("job_2")] });
+  client.setQueryData(["jobs", "list", null], {
+    pages: [{ data: [job("job_1")] }, { data: [job("job_2")] }],
+    pageParams: [],
+  });
+  client.setQueryData(["wallet"], { available: money(1) });
+  client.setQueryData(["machines"], {
+    data: [
+      { id: "prv_1", name: "attic" },
+      { id: "prv_2", name: "cellar" },
+    ],
+  });
+  return client;
+}
+const isStale = (client: QueryClient, ...key: (string | null)[]) => client.getQueryState(key)?.isInvalidated;
+
+test("an event's mark is kept as it is, and numbers stay numbers", () => {
+  const parser = new EventParser();
+  const [first, second] = parser.push("id: jobs=1;wallet=2\nevent: jobs\ndata: {}\n\nid: 7\nevent: x\ndata: {}\n\n");
+  expect([first?.mark, first?.id, second?.mark, second?.id]).toEqual(["jobs=1;wallet=2", 0, undefined, 7]);
+});
+
+test("progress is laid over every list that shows the job, and nothing is read again for it", () => {
+  const client = reader();
+  apply(client, { id: 0, type: "jobs", data: { changed: [now("job_2")], gone: [] } });
+  const recent = client.getQueryData<{ data: Schemas["JobOut"][] }>(["jobs", "recent"]);
+  const list = client.getQueryData<{ pages: { data: Schemas["JobOut"][] }[] }>(["jobs", "list", null]);
+  for (const shown of [recent?.data[1], list?.pages[1]?.data[0]]) {
+    expect([shown?.progress.items_done, shown?.cost.captured.usd_nanos, shown?.waiting_reason]).toEqual([6, 500, null]);
+    expect(shown?.cost.held.usd_nanos).toBe(1000);
+  }
+  expect(recent?.data[0]).toEqual(job("job_1"));
+  expect(isStale(client, "jobs", "recent")).toBe(false);
+});
+
+test("a new job and one that ends change which lists it belongs to", () => {
+  for (const changed of [now("job_3"), now("job_1", { status: "succeeded" })]) {
+    const client = reader();
+    apply(client, { id: 0, type: "jobs", data: { changed: [changed], gone: [] } });
+    expect([isStale(client, "jobs", "recent"), isStale(client, "jobs", "list", null)]).toEqual([true, true]);
+  }
+});
+
+test("machines are replaced where they stand; an unknown one is read", () => {
+  const client = reader();
+  apply(client, { id: 0, type: "machines", data: { changed: [{ id: "prv_2", name: "loft" }], gone: [] } });
+  expect(client.getQueryData(["machines"])).toEqual({
+    data: [
+      { id: "prv_1", name: "attic" },
+      { id: "prv_2", name: "loft" },
+    ],
+  });
+  apply(client, { id: 0, type: "machines", data: { changed: [], gone: ["prv_1"] } });
+  expect(isStale(client, "machines")).toBe(true);
+});
+
+test("money is what the event says, and to start over reads everything again", () => {
+  const client = reader();
+  apply(client, { id: 0, type: "wallet", data: { available: money(7) } });
+  expect(client.getQueryData(["wallet"])).toEqual({ available: money(7) });
+  apply(client, { id: 0, type: "start_over", data: { topics: ["jobs"] } });
+  expect(
+    ["jobs", "machines", "wallet"].map((key) => isStale(client, ...(key === "jobs" ? ["jobs", "recent"] : [key]))),
+  ).toEqual([true, true, true]);
+});

@@ -1,0 +1,83 @@
+"""What an operator sees of everybody, of the books and of the parts; the books are audited on demand."""
+
+import httpx
+import psycopg
+import pytest
+
+from fabric.dispatch.leadership import LOCK_KEY
+from tests.fixtures.api import Person
+from tests.fixtures.jobs import Workbench
+
+PATH = "/api/v1/operator"
+
+
+@pytest.fixture
+async def operator(alice: Person, owner_connection) -> dict[str, str]:
+    await owner_connection.execute("UPDATE users SET role = 'operator' WHERE email = %s", (alice.email,))
+    return alice.headers
+
+
+@pytest.fixture
+async def bench(services, bob, api) -> Workbench:
+    """Bob with credit, two jobs and a machine."""
+    bench = Workbench(services.database, owner=bob.id)
+    bench.version = await bench.model()
+    await api.post("/api/v1/wallet/top-ups", json={"amount_usd": "20"}, headers=bob.headers)
+    return bench
+
+
+async def shown(api: httpx.AsyncClient, path: str, headers, **query):
+    answer = await api.get(f"{PATH}/{path}", params=query, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_jobs_and_machines_of_everybody_are_listed_with_their_owners_and_found_by_them(api, alice, bob, bench, operator):
+    first, second = await bench.job(3), await bench.job(1)
+    machine = await bench.provider(bob.id)
+    page = await shown(api, "jobs", operator, limit=1)
+    assert [(job["id"], job["owner_email"], job["held"]["usd"]) for job in page["data"]] == [
+        (str(second), bob.email, "1.000000000")
+    ]
+    rest = await shown(api, "jobs", operator, cursor=page["next_cursor"])
+    assert [job["id"] for job in rest["data"]] == [str(first)]
+    assert not {"request", "inputs"} & set(rest["data"][0])
+    assert (await shown(api, "jobs", operator, user_id=str(alice.id)))["data"] == []
+    assert (await shown(api, "jobs", operator, status="running"))["data"] == []
+    await api.post(f"{PATH}/providers/{machine}/ban", json={"reason": "rubbish"}, headers=operator)
+    (seen,) = (await shown(api, "providers", operator, user_id=str(bob.id)))["data"]
+    assert (seen["id"], seen["status"], seen["banned"], seen["reason"]) == (str(machine), "removed", True, "rubbish")
+
+
+async def test_users_are_found_by_a_part_of_their_address(api, alice, bob, operator):
+    found = await shown(api, "users", operator, part=bob.email[2:9].upper())
+    assert [user["email"] for user in found["data"]] == [bob.email]
+    assert (await shown(api, "users", operator, part="%"))["data"] == []
+
+
+async def test_the_books_are_shown_and_audited_and_play_money_has_nothing_to_be_compared_with(api, bench, operator):
+    books = await shown(api, "ledger", operator)
+    sums = {one["kind"]: one["balance"]["usd"] for one in books["kinds"]}
+    assert (sums["platform:stripe"], sums["requestor:*:available"]) == ("20.000000000", "20.000000000")
+    assert books["trial_balance"]["usd_nanos"] == 0
+    audit = (await api.post(f"{PATH}/ledger/audit", headers=operator)).json()
+    assert (audit["findings"], audit["trial_balance"]["usd_nanos"]) == ([], 0)
+    assert audit["audits"] > 10
+    refused = await api.post(f"{PATH}/ledger/reconciliation", headers=operator)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+
+
+async def test_each_part_says_whether_it_does_its_work(api, bench, operator, owner_url):
+    async def parts():
+        return {part["name"]: part["status"] for part in (await shown(api, "health", operator))["parts"]}
+
+    # Given no dispatcher, and a lease that ran out long ago and that no loop gives back
+    job, machine = await bench.job(1), await bench.provider(bench.owner)
+    await bench.claim(job, machine)
+    async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as connection:
+        await connection.execute("UPDATE subtasks SET lease_until = now() - interval '1 h'")
+        well = await parts()
+        assert {name for name, status in well.items() if status == "problem"} == {"dispatcher", "background loops"}
+        # When a dispatcher leads
+        await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])
+        assert (await parts())["dispatcher"] == "ok"
