@@ -30,6 +30,7 @@ class Report:
     state: str  # starting, running, draining or left
     slots: list[dict[str, Any]]
     metrics: dict[str, float]
+    holding: dict[str, Any] | None = None  # why it wants no new work now: by, detail, until; None: it wants some
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ async def heartbeat(tx: Transaction, provider_id: ProviderId, report: Report) ->
     Raises:
         Unauthenticated: the machine was removed.
     """
-    state = {"state": report.state, "slots": report.slots, "metrics": report.metrics}
+    state: dict[str, Any] = {"state": report.state, "slots": report.slots, "metrics": report.metrics}
+    if report.holding is not None:
+        state["holding"] = report.holding
     has_left = report.state == "left"
     node_id = None if has_left else report.ray_node_id
     beat = await store.record_beat(tx, provider_id, node_id=node_id, agent_state=state, has_left=has_left)

@@ -2844,6 +2844,8 @@ export interface components {
          * @description A sign of life. There is no field for a bill.
          */
         HeartbeatIn: {
+            /** @description null: it wants work. */
+            holding?: components["schemas"]["Holding"] | null;
             /** Metrics */
             metrics?: {
                 [key: string]: number;
@@ -2857,6 +2859,25 @@ export interface components {
              * @enum {string}
              */
             state: "starting" | "running" | "draining" | "left";
+        };
+        /**
+         * Holding
+         * @description Why a machine wants no new work now, as it says itself; what it runs is finished.
+         */
+        Holding: {
+            /**
+             * By
+             * @description `owner`: paused on the machine; `schedule`: outside its hours; `idle`: somebody uses it; else over a cap of its owner.
+             * @enum {string}
+             */
+            by: "owner" | "schedule" | "idle" | "power" | "temperature";
+            /** Detail */
+            detail: string;
+            /**
+             * Until
+             * @description When it will end, where that is known.
+             */
+            until?: string | null;
         };
         /**
          * IdentitiesOut
@@ -4133,6 +4154,7 @@ export interface components {
             };
             /** Created At */
             created_at: string;
+            holding?: components["schemas"]["Holding"] | null;
             /** Id */
             id: string;
             /** Last Heartbeat At */
@@ -4145,6 +4167,7 @@ export interface components {
             slots: components["schemas"]["SlotOut"][];
             /**
              * Status
+             * @description `paused`: by you here, or the machine holds back by itself (`holding` says why).
              * @enum {string}
              */
             status: "enrolled" | "online" | "paused" | "draining" | "offline";
