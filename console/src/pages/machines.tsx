@@ -186,7 +186,9 @@ function MachineSheet({ machine }: { machine: Machine }) {
           </span>
         </div>
         <div className="row">
-          {machine.status === "paused" && machine.holding && <span className="small soft">{machine.holding.detail}</span>}
+          {machine.status === "paused" && machine.holding && (
+            <span className="small soft">{machine.holding.detail}</span>
+          )}
           {machine.status === "paused" && !machine.holding && (
             <button
               type="button"
