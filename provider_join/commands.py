@@ -61,7 +61,7 @@ def _show(records: list[Record], *, as_json: bool) -> int:
     if as_json:
         _print_json([record.shown() for record in records])
     else:
-        _console.print(table_of(records))
+        _console.print(table_of(records), soft_wrap=False)
     return 0 if is_fine(records) else 1
 
 
@@ -125,7 +125,7 @@ def _status(words: list[str]) -> int:
         sys.stdout.flush()
         time.sleep(WATCH_S)
         facts = status.gather(home, options)
-    _console.print(status.screen(facts))
+    _console.print(status.screen(facts), soft_wrap=False)
     return 0
 
 

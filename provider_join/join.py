@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -164,6 +165,8 @@ def keep(home: Home, options: Options, limits: Limits, slots: int) -> None:
         limits=asdict(limits), start=autostart.words_of(options), url=options.url, fingerprint=options.fingerprint,
         allow_plaintext=options.allow_plaintext, ca_file=str(options.ca_file) if options.ca_file else None,
     )  # fmt: skip
+    if limits.max_disk_gib is None:
+        shutil.rmtree(home.ray_home / "models", ignore_errors=True)  # kept under an earlier limit
     home.write_private(home.ray_home / "fabric-house.json", json.dumps(rules_of_house(limits, slots, home.work_log)))
 
 

@@ -4,8 +4,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 OK, NOTE, MEND = "ok", "note", "mend"
+THEIRS = {"problem": MEND, "hint": NOTE}
+"""The fabric's words for it."""
 STYLES = {OK: "green", NOTE: "yellow", MEND: "bold red"}
 
 
@@ -30,18 +33,21 @@ class Record:
 
 
 def record_of(answer: dict[str, Any]) -> Record:
-    """A record that the fabric made; statuses that are not ours stand in the way unless they say that all is well."""
+    """A record that the fabric made, in our words; a status that nobody knows stands in the way."""
     status = str(answer.get("status", MEND))
-    known = status if status in STYLES else MEND
+    known = THEIRS.get(status, status if status in STYLES else MEND)
     return Record(str(answer.get("id", "?")), known, *(str(answer.get(name) or "") for name in ("found", "needed", "remedy")))
 
 
 def table_of(records: list[Record]) -> Table:
-    """All of them, for a terminal."""
-    table = Table("", "what", "found", "needed", "what helps", box=None, pad_edge=False)
+    """All of them, for a terminal; what is needed and what helps where something is not as it should be."""
+    table = Table.grid(padding=(0, 2))
     for record in records:
-        mark = f"[{STYLES[record.status]}]{record.status}[/]"
-        table.add_row(mark, *(_plain(text) for text in (record.id, record.found, record.needed, record.remedy)))
+        found = Text(record.found, overflow="fold")
+        if record.status != OK:
+            found.append(f"\nneeded: {record.needed}" if record.needed else "")
+            found.append(f"\n→ {record.remedy}" if record.remedy else "", "bold")
+        table.add_row(Text(record.status, STYLES[record.status]), Text(record.id, "bold"), found)
     return table
 
 
@@ -57,10 +63,3 @@ def size_of(count: float) -> str:
             break
         count /= 1024
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-
-
-def _plain(text: str) -> str:
-    """Text that means no markup."""
-    from rich.markup import escape
-
-    return escape(text)

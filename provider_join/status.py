@@ -132,7 +132,7 @@ def screen(facts: dict[str, Any]) -> Panel:
     table = Table.grid(padding=(0, 2))
     for name, value in rows(facts):
         table.add_row(Text(name, "bold"), Text(value))
-    recent = [Text(line_for_people(entry), "dim") for entry in facts["recent"]]
+    recent = [Text(line_for_people(entry, with_order=False), "dim") for entry in facts["recent"]]
     title = f"{escape(facts['name'])} at {escape(facts['url'])}"
     return Panel(Group(table, Text(), *(recent or [Text("nothing ran here yet", "dim")])), title=title, title_align="left")
 

@@ -48,14 +48,15 @@ def follow_log(path: Path) -> Iterator[dict[str, Any]]:
         time.sleep(POLL_S)
 
 
-def line_for_people(entry: dict[str, Any]) -> str:
+def line_for_people(entry: dict[str, Any], *, with_order: bool = True) -> str:
     """One order in words."""
     at = datetime.fromisoformat(entry["at"]).astimezone()
     outcome = ", ".join(f"{count} {status}" for status, count in entry["outcome"].items())
     errors = f" ({', '.join(entry['errors'])})" if entry["errors"] else ""
+    order = f"  {entry['order']}" if with_order else ""
     return (
         f"{at:%Y-%m-%d %H:%M:%S}  {entry['model'][:12]}  {entry['items']} items  {entry['seconds']:.3f} s  {outcome}{errors}  "
-        f"in {size_of(entry['bytes_in'])}, out {size_of(entry['bytes_out'])}  {entry['order']}"
+        f"in {size_of(entry['bytes_in'])}, out {size_of(entry['bytes_out'])}{order}"
     )
 
 

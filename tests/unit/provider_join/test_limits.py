@@ -43,6 +43,12 @@ def test_limits_outlive_the_start_that_named_them(tmp_path):
     home = Home(tmp_path)
     options = read_options([*URL, "--hours", "22-7", "--max-memory-gib", "8", "--slots", "2", "--token", "fjt_secret"])
     keep(home, options, replace(kept_limits(home), **options.limits), 2)
+    # What an earlier start let lie on the disk goes, since this one lets nothing
+    (home.ray_home / "models").mkdir()
+    keep(home, options, Limits(hours="22-7", max_disk_gib=1), 2)
+    assert (home.ray_home / "models").exists()
+    keep(home, options, Limits(hours="22-7", max_memory_gib=8), 2)
+    assert not (home.ray_home / "models").exists()
     # A later start that says less changes only what it says
     later = replace(kept_limits(Home(tmp_path)), **said("--max-memory-gib", "none"))
     assert later == Limits(hours="22-7")

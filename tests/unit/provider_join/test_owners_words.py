@@ -40,9 +40,9 @@ def test_the_clock_is_looked_at_from_both_sides():
 
 
 def test_what_the_fabric_says_is_taken_as_it_is():
-    told = record_of({"id": "price", "status": "mend", "found": "0.09", "needed": "0.05", "remedy": "ask less", "new": 1})
+    told = record_of({"id": "price", "status": "problem", "found": "0.09", "needed": "0.05", "remedy": "ask less", "new": 1})
     assert told == Record("price", MEND, "0.09", "0.05", "ask less")
-    assert record_of({"id": "x", "status": "strange", "remedy": None}).status == MEND
+    assert [record_of({"id": "x", "status": s, "remedy": None}).status for s in ("hint", "ok", "strange")] == [NOTE, OK, MEND]
     assert is_fine([Record("a", OK, ""), Record("b", NOTE, "")])
     assert not is_fine([told])
 
