@@ -56,14 +56,6 @@ class ControlPlane:
         """Give the connection back."""
         self._client.close()
 
-    def is_reachable(self) -> bool:
-        """Whether anything answers at the fabric's address."""
-        try:
-            self._client.get(f"{self.url}/livez")
-        except httpx.HTTPError:
-            return False
-        return True
-
     def enroll(self, token: str, application: dict[str, Any]) -> tuple[Credential, dict[str, Any]]:
         """Join for the first time; the machine's own credential, and its session.
 
@@ -102,6 +94,35 @@ class ControlPlane:
             Refused: the machine was removed.
         """
         return self._post(f"/{me.provider_id}/drain", {}, me)
+
+    def look(self, me: Credential, part: str) -> dict[str, Any] | None:
+        """What the fabric says of this machine (`reasons`, `earnings`); None when it does not answer that question.
+
+        Raises:
+            Unreachable: no answer.
+            Refused: the machine was removed.
+        """
+        response = self._get(f"/{me.provider_id}/{part}", {"Authorization": f"Bearer {me.credential}"})
+        if response.status_code in {404, 405}:
+            return None
+        if not response.is_success:
+            raise _failure(response)
+        return _json(response)
+
+    def public(self, path: str) -> tuple[dict[str, Any], str | None]:
+        """What the fabric tells everybody at a path, empty when it does not, and the time on its clock (an HTTP date).
+
+        Raises:
+            Unreachable: no answer.
+        """
+        response = self._get(f"{self.url}{path}", {})
+        return (_json(response) if response.is_success else {}), response.headers.get("Date")
+
+    def _get(self, path: str, headers: dict[str, str]) -> httpx.Response:
+        try:
+            return self._client.get(path, headers=headers)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{self.url} does not answer ({type(error).__name__}: {error})") from error
 
     def _post(self, path: str, body: dict[str, Any], me: Credential | None, *, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {me.credential}"} if me else {}

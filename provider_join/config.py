@@ -1,7 +1,8 @@
 """The agent's few settings and where they are kept.
 
 One home is one machine of one fabric: `credential.json` (mode 0600) holds what enrolment gave, so that a second start needs no
-token; `run/` holds the lock and the processes to end after a crash; `logs/` the agent's and its Ray node's logs.
+token; `settings.json` what the owner allows; `run/` the lock, the way to talk to the agent, and the processes to end after a
+crash; `logs/` what ran here, and the Ray node's logs.
 """
 
 import argparse
@@ -12,9 +13,10 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from provider_join.accelerators import KINDS, WORDS, Wishes
 from provider_join.install import default_home
@@ -38,6 +40,7 @@ EXIT_REFUSED = 3  # the fabric does not know this machine (any more)
 EXIT_VERSIONS = 4  # other versions are wanted
 EXIT_UPGRADE = 6  # never leaves the process: the newer agent takes its place
 EXIT_RUNNING = 5  # another agent uses this home
+EXIT_NOT_RUNNING = 7  # no agent runs from this home, or it does not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Options:
     allow_plaintext: bool = False
     without: tuple[str, ...] = ()  # devices that are not lent
     prefer: tuple[str, ...] = ()  # execution providers to take first
+    limits: dict[str, Any] = field(default_factory=dict)  # those that the command line names
 
     @property
     def wishes(self) -> Wishes:
@@ -79,6 +83,8 @@ def read_options(arguments: list[str] | None = None) -> Options:
     Raises:
         Stop: something on it cannot be right.
     """
+    from provider_join.limits import add_options, said_limits
+
     parser = argparse.ArgumentParser(prog="provider-join", description="Lend this machine to a fabric.")
     parser.add_argument("--url", default=os.environ.get("FABRIC_URL"), help="the fabric's address (or FABRIC_URL)")
     parser.add_argument("--token", help="the join token; needed the first time only (or FABRIC_JOIN_TOKEN, or --token-file)")
@@ -97,6 +103,7 @@ def read_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--fingerprint", default=os.environ.get("FABRIC_FINGERPRINT") or None, help=FINGERPRINT_HELP)
     parser.add_argument("--allow-plaintext", action="store_true", help=PLAINTEXT_HELP)
     parser.add_argument("--check", action="store_true", help="say whether joining would work, then end")
+    add_options(parser)
     given = parser.parse_args(arguments)
     if not given.url:
         raise Stop("Which fabric? Give --url http://host:port (or set FABRIC_URL).", 2)
@@ -104,14 +111,19 @@ def read_options(arguments: list[str] | None = None) -> Options:
         raise Stop("--slots is 0 or more.", 2)
     if given.threads is not None and given.threads < 1:
         raise Stop("--threads is 1 or more.", 2)
-    home = given.home or Path(os.environ.get("FABRIC_PROVIDER_HOME") or default_home())
     return Options(
-        given.url.rstrip("/"), _token(given.token, given.token_file), given.name[:100], home.expanduser().absolute(),
+        given.url.rstrip("/"), _token(given.token, given.token_file), given.name[:100], home_path(given.home),
         given.slots, given.threads, _price(given.price), given.region, given.check,
         ca_file=given.ca_file, fingerprint=given.fingerprint,
         allow_plaintext=given.allow_plaintext or os.environ.get("FABRIC_ALLOW_PLAINTEXT", "").lower() in YES,
         without=_words("--without", given.without, DEVICE_WORD), prefer=_words("--prefer", given.prefer, PREFER_WORD),
+        limits=said_limits(given),
     )  # fmt: skip
+
+
+def home_path(given: Path | None) -> Path:
+    """The agent's folder: as given, else as FABRIC_PROVIDER_HOME says, else the usual one."""
+    return (given or Path(os.environ.get("FABRIC_PROVIDER_HOME") or default_home())).expanduser().absolute()
 
 
 def _token(given: str | None, file: Path | None) -> str | None:
@@ -154,6 +166,8 @@ class Home:
         self.logs = path / "logs"
         self.run = path / "run"
         self.ray_home = path / "ray-home"
+        self.work_log = self.logs / "work.jsonl"
+        self.settings_path = path / "settings.json"
         for folder in (path, self.logs, self.run, self.ray_home):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.chmod(0o700)
@@ -185,6 +199,38 @@ class Home:
                         f"An agent is running from {self.path} already; another one needs its own --home.", EXIT_RUNNING
                     ) from None
             yield
+
+    def is_locked(self) -> bool:
+        """Whether an agent holds this home; where the system cannot say (Windows), False."""
+        try:
+            with self.locked():
+                return False
+        except Stop:
+            return True
+
+    def settings(self) -> dict[str, Any]:
+        """What is kept beside the credential: the fabric's address, the owner's limits and pause.
+
+        Raises:
+            Stop: the file is damaged.
+        """
+        try:
+            kept = json.loads(self.settings_path.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise Stop(f"{self.settings_path} is damaged ({error}); remove it and give your limits again.") from None
+        if not isinstance(kept, dict):
+            raise Stop(f"{self.settings_path} is damaged; remove it and give your limits again.")
+        return kept
+
+    def keep_settings(self, **changes: Any) -> None:
+        """Write some of them, leave the others.
+
+        Raises:
+            Stop: the file is damaged.
+        """
+        self.write_private(self.settings_path, json.dumps({**self.settings(), **changes}, indent=1))
 
     def credential(self) -> Credential | None:
         """What an earlier enrolment gave; None when there was none."""

@@ -1,11 +1,13 @@
 """The script an owner runs: check, register, start, stay."""
 
+import json
 import platform
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,10 +15,12 @@ from typing import Any, TypeVar
 try:
     from rich.console import Console
 
-    from provider_join import benchmark, doctor, hardware, install, upgrade
+    from provider_join import autostart, benchmark, commands, doctor, hardware, install, upgrade
     from provider_join.api import ControlPlane, Refused, Unreachable
     from provider_join.config import EXIT_REFUSED, EXIT_UPGRADE, EXIT_VERSIONS, Home, Options, Stop, read_options
+    from provider_join.limits import SLOT_GIB_MIN, Limits, kept_limits, rules_of_house
     from provider_join.ray_node import end_orphans
+    from provider_join.restraint import Restraint
     from provider_join.stay import BACK_OFF_MAX_S, Member, Stay
     from provider_join.trust import trust_of
 except ModuleNotFoundError as missing:
@@ -34,9 +38,15 @@ def say(text: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the agent; the exit code: 0 left in order, 3 refused, 4 other versions wanted, 5 already running."""
+    """Run the agent, or what a first word like `status` asks for; the exit code.
+
+    0 left in order, 1 cannot lend, 2 command line, 3 refused, 4 other versions wanted, 5 already running, 7 not running.
+    """
     try:
-        options = read_options(arguments)
+        words = sys.argv[1:] if arguments is None else arguments
+        if words and words[0] in commands.COMMANDS:
+            return commands.run(words[0], words[1:])
+        options = read_options(words)
         if options.check:
             return doctor.report(options, say)
         home = Home(options.home)
@@ -44,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
             code, successor = _lend(options, home)
         if successor is None:
             return code
-        return upgrade.become(successor, sys.argv[1:] if arguments is None else arguments, say)
+        return upgrade.become(successor, words, say)
     except Stop as stop:
         say(str(stop))
         return stop.code
@@ -57,6 +67,7 @@ def _lend(options: Options, home: Home) -> tuple[int, Path | None]:
     present = upgrade.installed()
     if present is not None:
         install.remove_others(Path(sys.prefix))
+        autostart.renew(home, say)
     try:
         return _stay(options, home)
     except Stop as stop:
@@ -72,20 +83,25 @@ def _lend(options: Options, home: Home) -> tuple[int, Path | None]:
 def _stay(options: Options, home: Home) -> tuple[int, Path | None]:
     if ended := end_orphans(home):
         say(f"ended {ended} processes that an earlier agent left behind")
+    limits = replace(kept_limits(home), **options.limits)
+    restraint = Restraint(home, limits)
     control = ControlPlane(options.url, trust_of(options))
     try:
-        application = describe_machine(options)
+        application = describe_machine(options, limits)
+        keep(home, options, limits, len(application["capabilities"]["slots"]))  # only now: they can be kept here
         member, session = _join(control, options, home, application)
         control.share_trust(home)
-        stay = Stay(control, member, session, options, home, say)
+        stay = Stay(control, member, session, options, home, restraint, say)
         code = stay.run()
         return code, stay.successor if code == EXIT_UPGRADE else None
     finally:
         control.close()
 
 
-def describe_machine(options: Options) -> dict[str, Any]:
+def describe_machine(options: Options, limits: Limits = Limits()) -> dict[str, Any]:
     """What this machine tells the fabric: versions, hardware, slots and their measured speed. Takes about two seconds.
+
+    Slots are planned as if the machine had no more memory than the owner's cap leaves them.
 
     Raises:
         Stop: it cannot lend anything.
@@ -101,11 +117,12 @@ def describe_machine(options: Options) -> dict[str, Any]:
 
     def planned(broken: tuple[str, ...]) -> list[hardware.Slot]:
         wishes = replace(options.wishes, without=(*options.wishes.without, *broken))
-        return hardware.plan_slots(machine, runtime.execution_providers, runtime.devices, wishes)
+        return hardware.plan_slots(lendable(machine, limits), runtime.execution_providers, runtime.devices, wishes)
 
     slots, speeds = benchmark.measure_what_runs(planned, say)
     if not slots:
         raise Stop("Nothing to lend: no accelerator that ONNX Runtime could use, and no CPU slot was asked for.")
+    check_memory(slots, limits)
     for slot, speed in zip(slots, speeds, strict=True):
         say(f"  slot {slot.slot}: {slot.accelerator} ({slot.device}), {slot.threads} threads, {speed:.0f} runs/s")
     reports = [
@@ -126,6 +143,37 @@ def describe_machine(options: Options) -> dict[str, Any]:
             "isolation": isolation, "opset_max": runtime.opset_max, "ir_version_max": runtime.ir_version_max,
         },
     }  # fmt: skip
+
+
+def lendable(machine: hardware.Hardware, limits: Limits) -> hardware.Hardware:
+    """Pure: the machine with no more memory than the owner lends; of it, slots take hardware's share."""
+    if limits.max_memory_gib is None:
+        return machine
+    return replace(machine, memory_gib=min(machine.memory_gib, limits.max_memory_gib / hardware.MEMORY_SHARE))
+
+
+def check_memory(slots: list[hardware.Slot], limits: Limits) -> None:
+    """See that the owner's cap leaves each slot what a model needs at least.
+
+    Raises:
+        Stop: it does not.
+    """
+    if limits.max_memory_gib is not None and limits.max_memory_gib < SLOT_GIB_MIN * len(slots):
+        raise Stop(
+            f"--max-memory-gib {limits.max_memory_gib:g} is too little for {len(slots)} slots: each needs {SLOT_GIB_MIN:g} at least.",
+            2,
+        )
+
+
+def keep(home: Home, options: Options, limits: Limits, slots: int) -> None:
+    """Write down what outlives this start, and tell the actors of this machine what they must keep to."""
+    home.keep_settings(
+        limits=asdict(limits), start=autostart.words_of(options), url=options.url, fingerprint=options.fingerprint,
+        allow_plaintext=options.allow_plaintext, ca_file=str(options.ca_file) if options.ca_file else None,
+    )  # fmt: skip
+    if limits.max_disk_gib is None:
+        shutil.rmtree(home.ray_home / "models", ignore_errors=True)  # kept under an earlier limit
+    home.write_private(home.ray_home / "fabric-house.json", json.dumps(rules_of_house(limits, slots, home.work_log)))
 
 
 def _join(control: ControlPlane, options: Options, home: Home, application: dict[str, Any]) -> tuple[Member, dict[str, Any]]:

@@ -5,6 +5,7 @@ node starts and dies in a child process, so a heartbeat never waits for it and a
 """
 
 import contextlib
+import os
 import random
 import signal
 import time
@@ -17,10 +18,12 @@ from typing import Any
 import psutil
 
 from provider_join.api import ControlPlane, Refused, Unreachable
+from provider_join.channel import Channel, Reply
 from provider_join.config import EXIT_REFUSED, EXIT_UPGRADE, Credential, Home, Options, Stop
 from provider_join.gate import address_for
 from provider_join.metrics import Meter
 from provider_join.ray_node import Message, RayNode
+from provider_join.restraint import Restraint
 from provider_join.upgrade import Upgrade, installed
 
 BACK_OFF_S = 1.0
@@ -50,9 +53,19 @@ class Stay:
     """The agent from enrolment to farewell."""
 
     def __init__(
-        self, control: ControlPlane, me: Member, session: dict[str, Any], options: Options, home: Home, say: Callable[[str], None]
+        self,
+        control: ControlPlane,
+        me: Member,
+        session: dict[str, Any],
+        options: Options,
+        home: Home,
+        restraint: Restraint,
+        say: Callable[[str], None],
     ) -> None:
         """Prepare; `run` does it."""
+        self._name, self._restraint, self._holding = options.name, restraint, restraint.holding()
+        self._since = self._heard_at = time.time()
+        self._orders = 0
         self._control, self._me, self._session, self._home, self._say = control, me, session, home, say
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._upgrade = Upgrade(options, home, self._inbox, installed())
@@ -74,6 +87,10 @@ class Stay:
 
     def run(self) -> int:
         """Stay until it is over; the exit code. Call on the main thread."""
+        channel = Channel(self._home, lambda act, reply: self._inbox.put(("asked", None, (act, reply))))
+        stop_looking = self._restraint.start()
+        if self._holding:
+            self._say(f"no new work: {self._holding.detail}")
         try:
             with self._signals_caught():
                 self._start_node()
@@ -84,6 +101,8 @@ class Stay:
             self._say("leaving at once; what was running is given to other machines")
             self._exit_code = 130
         finally:
+            stop_looking()
+            channel.close()
             self._end_node()
         if self._exit_code != EXIT_REFUSED:
             with contextlib.suppress(Unreachable, Refused, Stop):
@@ -121,6 +140,8 @@ class Stay:
         elif event == "upgraded":
             self.successor = Path(str(detail))
             self._drain("the fabric's new version is installed; finishing what runs before it starts")
+        elif event == "asked":
+            self._answer(*detail)
         elif event == "note" and node is None:
             self._say(str(detail))
         elif node is not self._node or self._node is None:
@@ -140,8 +161,47 @@ class Stay:
             self._lose_node(f"it did not start within {START_TIMEOUT_S:.0f} s")
         if self._node is None and not self._is_draining and self._exit_code is None and now >= self._retry_at:
             self._rejoin()
+        self._consider()
         if self._exit_code is None and now >= self._beat_at:
             self._beat()
+
+    # ── the owner, on this machine ───────────────────────────────────────────────────────────────────────────────────
+
+    def _consider(self) -> None:
+        """Tell owner and fabric at once when this machine begins or ends to hold back."""
+        before, self._holding = self._holding, self._restraint.holding()
+        if (before.by if before else None) != (self._holding.by if self._holding else None):
+            self._say(f"no new work: {self._holding.detail}" if self._holding else "takes new work again")
+            self._beat_at = 0.0
+
+    def _answer(self, act: str, reply: Reply) -> None:
+        if act == "pause":
+            self._restraint.pause()
+        elif act == "resume":
+            self._restraint.resume()
+        elif act == "drain":
+            if not self._is_draining:
+                self._drain("asked to drain on this machine; finishing what runs")
+        elif act != "state":
+            reply({"error": f"it does not know what {act!r} is; is it of another version?"})
+            return
+        self._consider()
+        if act != "state" and self._exit_code is None:
+            self._beat()  # so that what is answered is what the fabric heard, if it hears
+        reply(self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(), "url": self._control.url, "provider_id": self._me.credential.provider_id, "name": self._name,
+            "state": self._agent_state(), "desired": self._desired, "orders_outstanding": self._orders,
+            "holding": self._holding.report() if self._holding else None, "running_since": self._since,
+            "last_contact_at": self._heard_at, "is_in_contact": self._unreachable_since is None,
+            "slots": self._me.application["capabilities"]["slots"], "agent_version": self._me.application["agent_version"],
+            **self._restraint.describe(),
+        }  # fmt: skip
+
+    def _agent_state(self) -> str:
+        return "draining" if self._is_draining else "running" if self._node and self._node.node_id else "starting"
 
     def _guarded(self, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Call the fabric; being refused ends everything at once."""
@@ -156,7 +216,9 @@ class Stay:
     # ── the node ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start_node(self) -> None:
-        self._control.check_way(address_for(self._control.url, self._session["ray"]))
+        address = address_for(self._control.url, self._session["ray"])
+        self._home.keep_settings(cluster_address=address)  # for the doctor
+        self._control.check_way(address)
         self._node = RayNode(self._control.url, self._me.credential, self._session, self._home, self._inbox)
         self._node_since = time.monotonic()
 
@@ -204,6 +266,7 @@ class Stay:
             self._beat_at = min(self._beat_at, now + UNREACHABLE_RETRY_S * random.uniform(0.8, 1.2))
             self._miss(now, str(error))
             return
+        self._heard_at = time.time()
         if self._unreachable_since is not None:
             self._say("the fabric answers again")
             self._unreachable_since = None
@@ -222,7 +285,7 @@ class Stay:
         if not self._is_draining and self._upgrade.notice(answer.get("build"), time.monotonic()):
             self._say("the fabric runs another version now; installing it")
         desired = str(answer.get("desired"))
-        orders = int(answer.get("orders_outstanding") or 0)
+        orders = self._orders = int(answer.get("orders_outstanding") or 0)
         if desired in {"drain", "leave"}:
             if not self._is_draining:
                 if self._signals or self.successor:  # our own wish was heard late
@@ -261,12 +324,14 @@ class Stay:
 
     def _report(self, state: str | None = None) -> dict[str, Any]:
         node_id = self._node.node_id if self._node else None
-        state = state or ("draining" if self._is_draining else "running" if node_id else "starting")
+        state = state or self._agent_state()
         slots = [
             {"slot": slot["slot"], "state": "ready" if node_id else "down"}
             for slot in self._me.application["capabilities"]["slots"]
         ]
         memory = psutil.virtual_memory()
         metrics = {"cpu_percent": psutil.cpu_percent(None), "memory_available_gib": round(memory.available / GIB, 2)}
-        devices = self._meter.read()
-        return {"ray_node_id": node_id, "state": state, "slots": slots, "metrics": metrics, "devices": devices}
+        holding = {"holding": self._holding.report()} if self._holding else {}
+        return {
+            "ray_node_id": node_id, "state": state, "slots": slots, "metrics": metrics, "devices": self._meter.read(), **holding,
+        }  # fmt: skip

@@ -9,9 +9,12 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from fabric.actors.cancellation import Cancellation
 from fabric.actors.execute import TIMEOUT, Prepared, prepare_order, run_prepared
+from fabric.actors.house import house_of
+from fabric.actors.kept_models import KeptModels
 from fabric.actors.messages import (
     DETAIL_CHARACTERS_MAX,
     RECEIPT_BYTES_MAX,
@@ -37,14 +40,17 @@ class ProviderActor:
 
     def __init__(
         self, execution_provider: str, threads: int, memory_bytes: int | None = None, device_id: str = "",
-        device_bytes: int | None = None,
+        device_bytes: int | None = None, home: Path | None = None,
     ):  # fmt: skip
         """Compute with ONNX Runtime's `execution_provider` on `threads` CPU threads, in so much of the machine's memory and of the
-        device's own.
+        device's own. In `home` (None: this user's) lie the rules of the house, if there are any.
         """
+        self._house = house = house_of(home or Path.home())
+        kept = KeptModels(house.models, house.disk_bytes) if house.models and house.disk_bytes else None
         device = Device(device_id, device_bytes)
-        self._sessions = SessionCache(execution_provider, threads, memory_bytes=memory_bytes, device=device)
-        self._transfer = Transfer()
+        memory_bytes = house.memory_of(memory_bytes)
+        self._sessions = SessionCache(execution_provider, threads, memory_bytes=memory_bytes, device=device, kept=kept)
+        self._transfer = Transfer(bytes_per_s=house.bytes_per_s)
         self._preparing = ThreadPoolExecutor(2, thread_name_prefix="prepare")
         # A single thread is the lock: orders run one after the other, in the order in which they were prepared.
         self._running = ThreadPoolExecutor(1, thread_name_prefix="run")
@@ -106,16 +112,21 @@ class ProviderActor:
 
     async def _receipt(self, order: Order, cancellation: Cancellation) -> bytes:
         loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(
-            self._preparing, prepare_order, order, self._sessions, self._transfer, cancellation
-        )  # fmt: skip
+        prepared = await loop.run_in_executor(self._preparing, self._prepare, order, cancellation)
         if isinstance(prepared, Receipt):
             return encode_receipt(prepared)
         return await loop.run_in_executor(self._running, self._run, prepared)
 
+    def _prepare(self, order: Order, cancellation: Cancellation) -> Prepared | Receipt:
+        prepared = prepare_order(order, self._sessions, self._transfer, cancellation)
+        if isinstance(prepared, Receipt):
+            self._house.note(order, prepared)
+        return prepared
+
     def _run(self, prepared: Prepared) -> bytes:
         started = time.perf_counter()
         receipt = run_prepared(prepared, self._transfer)
+        self._house.note(prepared.order, receipt)
         busy_s = time.perf_counter() - started
         with self._lock:
             self._busy_s += busy_s

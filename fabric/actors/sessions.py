@@ -1,13 +1,14 @@
 """The models of one slot: fetched, checked against their hash, and loaded in the slot's runner.
 
 A model is fetched into memory and given to the runner, which has no network; nothing of it is left on the owner's disk, however
-the actor ends.
+the actor ends, unless the owner lets models be kept there.
 """
 
 import threading
 import time
 
 from fabric.actors.cancellation import Cancellation
+from fabric.actors.kept_models import KeptModels
 from fabric.actors.messages import ModelRef
 from fabric.actors.transfer import Transfer, TransferFailed
 from fabric.sandbox.devices import ANY_DEVICE, Device
@@ -30,11 +31,12 @@ class SessionCache:
 
     def __init__(
         self, execution_provider: str, threads: int, bytes_max: int = MODELS_BYTES_MAX, memory_bytes: int | None = None,
-        device: Device = ANY_DEVICE,
+        device: Device = ANY_DEVICE, kept: KeptModels | None = None,
     ):  # fmt: skip
         """Models run on `device` by `execution_provider` with `threads` CPU threads each, in `memory_bytes` together. Starts a runner
         ahead.
         """
+        self._kept = kept
         self.runner = Runner(execution_provider, threads, memory_bytes=memory_bytes, device=device, models_bytes_max=bytes_max)
         self._loading = threading.Lock()
 
@@ -70,7 +72,7 @@ class SessionCache:
         except (OSError, MemoryError, OverflowError, ValueError) as error:
             raise TransferFailed("fetch_refused", f"there is no room for {model.size} bytes") from error
         try:
-            transfer.fetch_object(model.url, model.size, model.sha256, cancellation, block.view)
+            self._fill(block.view[: model.size], model, transfer, cancellation)
             self.runner.load(model.sha256, block, model.size, model.batch_items_max, cancellation)
         except LoadRefused as error:
             raise LoadFailed(error.code, str(error)) from error
@@ -79,3 +81,10 @@ class SessionCache:
             raise LoadFailed(error.code, str(error)) from error
         finally:
             self.runner.give_back(block)
+
+    def _fill(self, view: memoryview, model: ModelRef, transfer: Transfer, cancellation: Cancellation) -> None:
+        if self._kept is not None and self._kept.read(model.sha256, view):
+            return
+        transfer.fetch_object(model.url, model.size, model.sha256, cancellation, view)
+        if self._kept is not None:
+            self._kept.keep(model.sha256, view)

@@ -4,7 +4,7 @@ No redirect is followed, no credential is sent, nothing is read beyond the bytes
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,8 +14,8 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from fabric.actors.cancellation import Cancellation
+from fabric.actors.pace import Pace
 
-CHUNK_BYTES = 1024 * 1024
 ATTEMPTS_MAX = 4
 PAUSE_S = 0.1  # before the second attempt; doubled before each further one
 CONNECT_TIMEOUT_S = 5.0
@@ -50,12 +50,13 @@ class ByteRange:
 class Transfer:
     """Connections that are kept and used again. Safe to use from several threads; `close` it."""
 
-    def __init__(self, *, pause_s: float = PAUSE_S, read_timeout_s: float = READ_TIMEOUT_S):
-        """Nothing is opened yet."""
+    def __init__(self, *, pause_s: float = PAUSE_S, read_timeout_s: float = READ_TIMEOUT_S, bytes_per_s: int | None = None):
+        """Nothing is opened yet. `bytes_per_s` is what may come, and what may go; None: no limit."""
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=read_timeout_s)
         self._http = urllib3.PoolManager(num_pools=8, maxsize=2 * PARALLEL, timeout=timeout, retries=False)
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="transfer")
         self._pause_s = pause_s
+        self._inward, self._outward = Pace(bytes_per_s), Pace(bytes_per_s)
 
     def fetch(self, wanted: ByteRange, cancellation: Cancellation, into: memoryview | None = None) -> memoryview:
         """Exactly these bytes, in `into` where it is given, else in an aligned buffer of their own.
@@ -100,7 +101,7 @@ class Transfer:
             TransferFailed: it was refused, or the store cannot be reached.
             Cancelled: the wish came first.
         """
-        self._patiently("upload", lambda: self._put_once(url, body), cancellation)
+        self._patiently("upload", lambda: self._put_once(url, body, cancellation), cancellation)
 
     def put_soon(self, url: str, body: bytes | memoryview, cancellation: Cancellation) -> "Future[None]":
         """`put` beside whatever goes on."""
@@ -153,24 +154,34 @@ class Transfer:
             filled = 0
             while filled < wanted.length:
                 cancellation.check()
-                count = response.readinto(buffer[filled : filled + CHUNK_BYTES])
+                count = response.readinto(buffer[filled : filled + self._inward.piece_bytes])
                 if not count:
                     raise _Outage(f"the body ended after {filled} of {wanted.length} bytes")
                 filled += count
+                if owed_s := self._inward.owed_s(count):
+                    cancellation.pause(owed_s)
             whole = not response.read(1)
             return buffer
         finally:
             # A connection with a rest on it cannot be used again.
             (response.release_conn if whole else response.close)()
 
-    def _put_once(self, url: str, body: bytes | memoryview) -> None:
+    def _put_once(self, url: str, body: bytes | memoryview, cancellation: Cancellation) -> None:
         content: Any = body  # urllib3 takes whatever has a buffer, and says less
-        response = self._http.request(
-            "PUT", url, body=content, headers={"Content-Type": "application/octet-stream"}, redirect=False
-        )  # fmt: skip
+        headers = {"Content-Type": "application/octet-stream"}
+        if self._outward.is_limited:
+            content, headers["Content-Length"] = self._slowly(body, cancellation), str(len(body))
+        response = self._http.request("PUT", url, body=content, headers=headers, redirect=False)
         if response.status == 409:
             return  # an earlier try arrived and only its answer was lost; what lies there is hashed before it is believed
         _check_status(response.status, "upload", {200, 201, 204})
+
+    def _slowly(self, body: bytes | memoryview, cancellation: Cancellation) -> Iterator[bytes]:
+        step = self._outward.piece_bytes
+        for begin in range(0, len(body), step):
+            piece = bytes(body[begin : begin + step])
+            yield piece
+            cancellation.pause(self._outward.owed_s(len(piece)))
 
 
 def _check_status(status: int, verb: str, expected: set[int]) -> None:

@@ -26,7 +26,8 @@ UNION ALL SELECT 'providers', status, count(*) FROM providers GROUP BY status
 _MARKET = text("""
 SELECT
   (SELECT count(*) FROM providers WHERE status = 'online') AS providers_online,
-  (SELECT count(*) FROM slots s JOIN providers p ON p.id = s.provider_id WHERE p.status = 'online' AND s.enabled) AS slots_online,
+  (SELECT count(*) FROM slots s JOIN providers p ON p.id = s.provider_id
+    WHERE p.status = 'online' AND s.enabled AND p.agent_state -> 'holding' IS NULL) AS slots_online,
   (SELECT count(DISTINCT (provider_id, slot)) FROM subtasks WHERE status = 'leased') AS slots_busy,
   (SELECT count(*) FROM models WHERE visibility = 'public' AND deleted_at IS NULL) AS models_public,
   (SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')) AS jobs_open,

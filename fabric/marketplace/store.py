@@ -41,14 +41,14 @@ class GivenQuote:
 
 
 async def open_offers(reader: Reader) -> list[Offer]:
-    """Slots of machines that are online and enabled, cheapest first."""
+    """Slots of machines that are online, do not hold back, and are enabled; cheapest first."""
     busy = exists().where(
         subtasks.c.status == "leased", subtasks.c.provider_id == slots.c.provider_id, subtasks.c.slot == slots.c.slot
     )
     query = (
         select(slots, providers.c.owner_id, providers.c.name, providers.c.labels, providers.c.capabilities, busy.label("is_busy"))
         .join(providers, providers.c.id == slots.c.provider_id)
-        .where(providers.c.status == "online", slots.c.enabled)
+        .where(providers.c.status == "online", providers.c.agent_state["holding"].is_(None), slots.c.enabled)
         .order_by(slots.c.rate_nanos_per_hour, slots.c.provider_id, slots.c.slot)
         .limit(OFFERS_MAX)
     )

@@ -31,6 +31,7 @@ class Report:
     slots: list[dict[str, Any]]
     metrics: dict[str, float]
     devices: list[dict[str, Any]] = field(default_factory=list)  # how each device does, for people
+    holding: dict[str, Any] | None = None  # why it wants no new work now: by, detail, until; None: it wants some
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ async def heartbeat(tx: Transaction, provider_id: ProviderId, report: Report) ->
         Unauthenticated: the machine was removed.
     """
     state = {"state": report.state, "slots": report.slots, "metrics": report.metrics, "devices": report.devices}
+    if report.holding is not None:
+        state["holding"] = report.holding
     has_left = report.state == "left"
     node_id = None if has_left else report.ray_node_id
     beat = await store.record_beat(tx, provider_id, node_id=node_id, agent_state=state, has_left=has_left)

@@ -75,7 +75,7 @@ class ReadySlot:
     rate_nanos_per_hour: int
     older_rates: list[list[float]]  # [until when, epoch seconds; rate] for jobs that were priced before, oldest first
     region: str
-    status: str  # online, paused (machine or slot), draining
+    status: str  # online, paused (machine or slot, or the machine holds back by itself), draining
     device_id: str = ""
     newest: Newest = ANY_NEWEST  # model that its runtime takes
     model_rates: dict[str, int | None] = field(default_factory=dict)
@@ -224,7 +224,7 @@ async def resume_provider(tx: Transaction, provider_id: UUID) -> None:
 # One statement for each beat: write what the agent reports, move the status, and say whether the dispatcher should look.
 BEAT = text(
     """
-    WITH before AS (SELECT id, status, ray_node_id FROM providers WHERE id = :id AND removed_at IS NULL FOR UPDATE)
+    WITH before AS (SELECT id, status, ray_node_id, agent_state FROM providers WHERE id = :id AND removed_at IS NULL FOR UPDATE)
     UPDATE providers AS p
     SET last_heartbeat_at = now(), agent_state = CAST(:agent_state AS jsonb), ray_node_id = :node_id,
         status = CASE
@@ -235,7 +235,8 @@ BEAT = text(
             ELSE 'online' END
     FROM before WHERE p.id = before.id
     RETURNING p.status,
-        p.status <> before.status OR p.ray_node_id IS DISTINCT FROM before.ray_node_id AS is_news,
+        p.status <> before.status OR p.ray_node_id IS DISTINCT FROM before.ray_node_id
+            OR (p.agent_state -> 'holding' IS NULL) <> (before.agent_state -> 'holding' IS NULL) AS is_news,
         (SELECT count(DISTINCT s.order_id) FROM subtasks AS s WHERE s.provider_id = p.id AND s.status = 'leased') AS orders
     """
 )
@@ -280,7 +281,8 @@ READY = text(
     SELECT s.provider_id, p.owner_id, s.slot, p.ray_node_id AS node_id, s.resource, s.accelerator, s.device, s.execution_provider,
            s.threads, s.memory_gib, s.benchmark_runs_per_s, s.rate_nanos_per_hour, s.older_rates, s.device_id, s.model_rates, p.capabilities,
            coalesce(p.labels ->> 'fabric.region', 'unknown') AS region,
-           CASE WHEN p.status = 'online' AND NOT s.enabled THEN 'paused' ELSE p.status END AS status
+           CASE WHEN p.status = 'online' AND (NOT s.enabled OR p.agent_state -> 'holding' IS NOT NULL) THEN 'paused'
+                ELSE p.status END AS status
     FROM slots AS s JOIN providers AS p ON p.id = s.provider_id
     WHERE p.removed_at IS NULL AND p.ray_node_id IS NOT NULL AND p.status IN ('online', 'paused', 'draining')
       AND (NOT :is_gated OR EXISTS (

@@ -3331,6 +3331,8 @@ export interface components {
         HeartbeatIn: {
             /** Devices */
             devices?: components["schemas"]["DeviceReading"][];
+            /** @description null: it wants work. */
+            holding?: components["schemas"]["Holding"] | null;
             /** Metrics */
             metrics?: {
                 [key: string]: number;
@@ -3361,6 +3363,25 @@ export interface components {
              */
             livemode: boolean;
             month: components["schemas"]["MonthOut"];
+        };
+        /**
+         * Holding
+         * @description Why a machine wants no new work now, as it says itself; what it runs is finished.
+         */
+        Holding: {
+            /**
+             * By
+             * @description `owner`: paused on the machine; `schedule`: outside its hours; `idle`: somebody uses it; else over a cap of its owner.
+             * @enum {string}
+             */
+            by: "owner" | "schedule" | "idle" | "power" | "temperature";
+            /** Detail */
+            detail: string;
+            /**
+             * Until
+             * @description When it will end, where that is known.
+             */
+            until?: string | null;
         };
         /**
          * IdentitiesOut
@@ -4824,6 +4845,7 @@ export interface components {
              * @description How its devices did at the last heartbeat.
              */
             devices: components["schemas"]["DeviceReading"][];
+            holding?: components["schemas"]["Holding"] | null;
             /** Id */
             id: string;
             /** Last Heartbeat At */
@@ -4836,6 +4858,7 @@ export interface components {
             slots: components["schemas"]["SlotOut"][];
             /**
              * Status
+             * @description `paused`: by you here, or the machine holds back by itself (`holding` says why).
              * @enum {string}
              */
             status: "enrolled" | "online" | "paused" | "draining" | "offline";

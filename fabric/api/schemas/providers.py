@@ -1,6 +1,7 @@
 """Bodies of /api/v1/providers, including the capability report."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
@@ -194,6 +195,16 @@ class DeviceReading(Body):
     power_w: Amount | None = None
 
 
+class Holding(Body):
+    """Why a machine wants no new work now, as it says itself; what it runs is finished."""
+
+    by: Literal["owner", "schedule", "idle", "power", "temperature"]
+    """`owner`: paused on the machine; `schedule`: outside its hours; `idle`: somebody uses it; else over a cap of its owner."""
+    detail: Text
+    until: datetime | None = None
+    """When it will end, where that is known."""
+
+
 class HeartbeatIn(Body):
     """A sign of life. There is no field for a bill."""
 
@@ -202,12 +213,15 @@ class HeartbeatIn(Body):
     slots: list[SlotStateIn] = Field(default_factory=list, max_length=64)
     metrics: dict[Text, float] = Field(default_factory=dict, max_length=32)
     devices: list[DeviceReading] = Field(default_factory=list, max_length=64)
+    holding: Holding | None = None
+    """null: it wants work."""
 
     def report(self) -> presence.Report:
         """The same as a value of the domain."""
         return presence.Report(
             self.ray_node_id, self.state, [slot.model_dump() for slot in self.slots], self.metrics,
             devices=[device.model_dump(exclude_none=True) for device in self.devices],
+            holding=self.holding.model_dump(mode="json") if self.holding else None,
         )  # fmt: skip
 
 
@@ -314,6 +328,8 @@ class ProviderOut(Body):
     id: str
     name: str
     status: Literal["enrolled", "online", "paused", "draining", "offline"]
+    """`paused`: by you here, or the machine holds back by itself (`holding` says why)."""
+    holding: Holding | None = None
     region: str
     agent_version: str
     capabilities: dict[str, Any]
@@ -341,9 +357,11 @@ class ProviderOut(Body):
             )
             for s in machine.slots
         ]  # fmt: skip
+        holding = machine.agent_state.get("holding")
+        status = "paused" if holding and machine.status == "online" else machine.status
         return cls.model_validate(
             {
-                "id": str(machine.id), "name": machine.name, "status": machine.status,
+                "id": str(machine.id), "name": machine.name, "status": status, "holding": holding,
                 "region": machine.labels.get("fabric.region", "unknown"), "agent_version": machine.agent_version,
                 "capabilities": machine.capabilities, "agent_state": machine.agent_state, "slots": slots,
                 "devices": machine.agent_state.get("devices", []),

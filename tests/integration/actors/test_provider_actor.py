@@ -1,13 +1,17 @@
 import asyncio
+import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from fabric.actors.house import RULES
 from fabric.actors.messages import decode_pong, decode_receipt, encode_cancel, encode_order
 from fabric.actors.provider_actor import ORDERS_MAX, ProviderActor
 from fabric.actors.sessions import CPU
 from fabric.codecs.frame import decode_frame
+from fabric.core.ids import OrderId
 from tests.fixtures import onnx_models
 from tests.fixtures.orders import a_subtask
 
@@ -95,3 +99,29 @@ async def test_ping_and_cancel_answer_from_another_event_loop_while_an_order_run
     pong = decode_pong(await asyncio.to_thread(lambda: asyncio.run(actor.cancel(encode_cancel([order.id])))))
     assert pong.order_ids in {(order.id,), ()}
     assert decode_receipt(await running).subtasks[0].status == "cancelled"
+
+
+async def test_a_slot_keeps_to_the_rules_of_the_house(tmp_path, orders, affine_model):
+    # Given an owner who wants a log, and lets models lie on the disk
+    log = tmp_path / "work.jsonl"
+    rules = {"work_log": str(log), "bytes_per_s": None, "memory_bytes": 2**30, "disk_bytes": 10**6}
+    (tmp_path / RULES).write_text(json.dumps(rules))
+    model = orders.model(affine_model)
+    made = [orders.order(model, a_subtask("x", *orders.rows(ITEMS))) for _ in range(2)]
+    # When two slots, one after the other, run an order of one model
+    for order in made:
+        slot = ProviderActor(CPU, 1, home=tmp_path)
+        assert decode_receipt(await slot.run(encode_order(order))).subtasks[0].status == "done"
+        slot.close()
+    # Then the model was fetched once, and both orders are in the log
+    assert [name for _, name, _ in orders.http.requests].count("model-1") == 1
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["model"], line["items"], line["outcome"]) for line in lines] == [(model.sha256, 6, {"done": 1})] * 2
+    assert [line["order"] for line in lines] == [str(OrderId(bytes=order.id)) for order in made]
+    # And an order that came to nothing is there too
+    orders.http.objects.clear()
+    other = ProviderActor(CPU, 1, home=tmp_path)
+    gone = orders.order(replace(model, sha256="0" * 64), a_subtask("x", *orders.rows(ITEMS)))
+    await other.run(encode_order(gone))
+    other.close()
+    assert json.loads(log.read_text().splitlines()[-1])["errors"] == ["model_fetch_refused"]

@@ -149,3 +149,23 @@ def test_a_connection_is_used_again(object_http, transfer):
     for offset in range(5):
         transfer.fetch(ByteRange(url, offset, 100_000), Cancellation())
     assert len(ports) == 1
+
+
+def test_a_transfer_that_is_kept_slow_gives_and_takes_the_same_bytes(object_http):
+    # Given one that moves 16 KB in a piece
+    slow = Transfer(pause_s=0.001, bytes_per_s=400_000)
+    url = object_http.hold("data", CONTENT)
+    # When it fetches and stores, also after an outage
+    assert slow.fetch(ByteRange(url, 100, 60_000), Cancellation()) == CONTENT[100:60_100]
+    object_http.mishaps = ["503"]
+    slow.put(object_http.url("out"), CONTENT[:60_001], Cancellation())
+    slow.put(object_http.url("empty"), b"", Cancellation())
+    # Then nothing is lost
+    assert object_http.objects["out"] == CONTENT[:60_001]
+    assert object_http.objects["empty"] == b""
+    # And it can be given up while it waits
+    wish = Cancellation()
+    object_http.on_request = wish.cancel
+    with pytest.raises(Cancelled):
+        slow.fetch(ByteRange(url, 0, 3_000_000), wish)
+    slow.close()

@@ -48,6 +48,7 @@ async def test_machines_and_slots_that_take_nothing_are_no_offers(bench):
     for status in ("offline", "paused", "draining", "enrolled", "removed"):
         await change(bench.database, providers, await bench.provider(), status=status)
     await change(bench.database, slots, await bench.provider(), enabled=False)
+    await change(bench.database, providers, await bench.provider(), agent_state={"holding": {"by": "owner", "detail": "paused"}})
     assert await offers(bench.database) == []
 
 

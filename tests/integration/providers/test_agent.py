@@ -4,11 +4,14 @@ import asyncio
 import json
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from fabric.providers import store
 from provider_join.config import EXIT_REFUSED, EXIT_RUNNING
 from tests.fixtures.agents import Agent, ControlPlane, eventually
 from tests.fixtures.leases import lease, settle_all
@@ -83,6 +86,49 @@ async def test_a_machine_joins_lends_exactly_what_was_granted_and_leaves(control
     (same,) = await control_plane.online()
     assert same["id"] == machine["id"]
     assert "rejoined" in again.said()
+
+
+async def planned(database) -> set[str]:
+    """How the dispatcher sees the slots of machines: `online` ones may get work."""
+    async with database.reading() as reader:
+        return {slot.status for slot in await store.ready_slots(reader, is_gated=False)}
+
+
+async def word(agent: Agent, *words: str) -> dict:
+    """What `provider-join <word>` answers for the agent's home."""
+    command = [sys.executable, "-m", "provider_join", *words, "--json", "--home", str(agent.home)]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+async def test_an_owner_holds_a_machine_back_from_its_own_keyboard(control_plane: ControlPlane, database):
+    # Given a machine with work under way
+    agent = control_plane.start_agent(await control_plane.token(), arguments=("--hours", "0-24", "--max-memory-gib", "2"))
+    (machine,) = await control_plane.online()
+    assert machine["slots"][0]["memory_gib"] <= 2
+    assert await planned(database) == {"online"}
+    await lease(database, control_plane.owner.id, machine["id"])
+    # When its owner pauses it there
+    said = await word(agent, "pause")
+    # Then the fabric knows before the word has ended: nothing new is planned, what runs goes on
+    assert (said["holding"]["by"], said["orders_outstanding"]) == ("owner", 1)
+    assert await planned(database) == {"paused"}
+    (paused,) = await control_plane.machines()
+    assert (paused["status"], paused["holding"]["by"]) == ("paused", "owner")
+    assert agent.process.poll() is None
+    shown = await word(agent, "status")
+    assert (shown["limits"]["hours"], shown["limits"]["max_memory_gib"], shown["state"]) == ("0-24", 2.0, "running")
+    # When the owner resumes
+    await word(agent, "resume")
+    # Then it gets work again, and drains when it is told to
+    assert await planned(database) == {"online"}
+    await word(agent, "pause")
+    await settle_all(database)
+    await word(agent, "drain")
+    assert await agent.ended() == 0
+    # And the pause outlived the agent
+    assert json.loads((agent.home / "settings.json").read_text())["paused_since"]
 
 
 @pytest.mark.slow

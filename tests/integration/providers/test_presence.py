@@ -4,6 +4,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from fabric.api.schemas.providers import ProviderOut
 from fabric.core.errors import Invalid, NotFound, Unauthenticated
 from fabric.core.ids import ProviderId
 from fabric.providers import enroll, presence, store
@@ -116,6 +117,29 @@ async def test_pause_takes_nothing_new_and_survives_heartbeats(database, owner, 
     assert {state for _, _, _, state in await ready(database)} == {"paused"}
     assert (await change(database, owner, machine, state="online")).status == "online"
     assert (await beat(database, machine)).desired == "run"
+
+
+async def test_a_machine_that_holds_back_by_itself_takes_nothing_new_until_it_says_so(database, owner, machine):
+    held = {"by": "schedule", "detail": "lends at 22-7", "until": None}
+    await beat(database, machine, holding=held)
+    assert {state for _, _, _, state in await ready(database)} == {"paused"}
+    async with database.reading() as reader:
+        seen = ProviderOut.of(await store.provider(reader, owner, machine))
+    assert (seen.status, seen.holding and seen.holding.by) == ("paused", "schedule")
+    # It is not the owner's pause at the fabric, so the machine's own word ends it
+    await beat(database, machine)
+    assert {state for _, _, _, state in await ready(database)} == {"online"}
+
+
+async def test_the_dispatcher_hears_of_holding_back_once(database, machine, app_url):
+    await beat(database, machine)
+    async with await psycopg.AsyncConnection.connect(app_url, autocommit=True) as listener:
+        await listener.execute("LISTEN fabric_dispatch")
+        for detail in ("81 °C", "82 °C"):
+            await beat(database, machine, holding={"by": "temperature", "detail": detail})
+        await beat(database, machine)
+        heard = [note.payload async for note in listener.notifies(timeout=0.2)]
+    assert heard == ["slots", "slots"]
 
 
 async def test_resuming_a_machine_that_is_away_does_not_make_it_online(database, owner, machine):
