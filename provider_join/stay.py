@@ -329,9 +329,10 @@ class Stay:
             {"slot": slot["slot"], "state": "ready" if node_id else "down"}
             for slot in self._me.application["capabilities"]["slots"]
         ]
-        memory = psutil.virtual_memory()
-        metrics = {"cpu_percent": psutil.cpu_percent(None), "memory_available_gib": round(memory.available / GIB, 2)}
+        devices = self._meter.read()  # which asks for the processor's load, and only who asks first since the last time learns it
+        available_gib = round(psutil.virtual_memory().available / GIB, 2)
+        metrics = {"cpu_percent": devices[0]["utilisation_percent"], "memory_available_gib": available_gib}
         holding = {"holding": self._holding.report()} if self._holding else {}
         return {
-            "ray_node_id": node_id, "state": state, "slots": slots, "metrics": metrics, "devices": self._meter.read(), **holding,
+            "ray_node_id": node_id, "state": state, "slots": slots, "metrics": metrics, "devices": devices, **holding,
         }  # fmt: skip
