@@ -147,7 +147,9 @@ def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         state += ", paused at the fabric"
     contact = _clock_time(facts["last_contact_at"])
     earned = facts["earnings"]
-    today = f"{earned['today']['usd']} USD" if isinstance(earned.get("today"), dict) else earned.get("error", NOT_SERVED)
+    today = earned.get("error", NOT_SERVED)
+    if isinstance(earned.get("today"), dict):
+        today = f"{earned['today']['usd']} USD{'' if earned.get('livemode', True) else ' (play money)'}"
     readings = [
         f"{facts[name]:.0f} {unit}" for name, unit in (("temperature_c", "°C"), ("power_w", "W")) if facts[name] is not None
     ]

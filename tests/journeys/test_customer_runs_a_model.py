@@ -1,8 +1,10 @@
 """A customer's first hour: real models, real inputs, two machines, and every nano-dollar accounted for."""
 
+import hashlib
 import http.client
 import json
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +31,12 @@ def held_nanos(client: Client) -> int:
     return int(client.wallet.balance()["held"]["usd_nanos"])
 
 
-def test_held_out_scans_are_recognised_on_two_machines_and_paid_for_exactly(client, trained):
+def ran_on(machine_home: Path) -> list[dict]:
+    """What a machine wrote down of the orders that it ran."""
+    return [json.loads(line) for line in (machine_home / "logs" / "work.jsonl").read_text().splitlines()]
+
+
+def test_held_out_scans_are_recognised_on_two_machines_and_paid_for_exactly(client, fabric, trained):
     # Given a classifier and held-out scans as PNG files
     client.models.upload("digits", trained.onnx, card=trained.card)
     files = client.files.upload_many(trained.images_png)
@@ -38,7 +45,12 @@ def test_held_out_scans_are_recognised_on_two_machines_and_paid_for_exactly(clie
     # When they are submitted as one job
     job = client.submit("digits", files).wait(120, progress=False)
 
-    # Then every output equals a local run, in input order, and the classifier is good
+    # Then each machine has written down for its owner what it ran, and nothing of what was in it
+    homes = [fabric.home.path / "providers" / number for number in ("1", "2")]
+    model = hashlib.sha256(trained.onnx).hexdigest()
+    assert sum(line["items"] for home in homes for line in ran_on(home) if line["model"] == model) >= len(files)
+
+    # And every output equals a local run, in input order, and the classifier is good
     outputs, expected = job.results(), digits.run_locally(trained)
     for name, array in expected.items():
         np.testing.assert_allclose(outputs[name].reshape(array.shape), array, atol=1e-4)

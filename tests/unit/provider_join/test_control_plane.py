@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from provider_join.api import ControlPlane, Refused, Unreachable
-from provider_join.config import EXIT_REFUSED, EXIT_VERSIONS, Credential, Stop
+from provider_join.config import EXIT_REFUSED, EXIT_VERSIONS, Credential, Home, Stop
+from provider_join.status import options_of, reasons
 from tests.fixtures.ray_head import free_port
 
 ME = Credential("prv_1", "fpc_secret")
@@ -38,6 +39,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, self.headers.get("Authorization"), body))
+        status, content = self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers.get("Authorization"), {}))
         status, content = self.server.answer
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
@@ -96,6 +105,34 @@ def test_a_report_that_is_wrong_ends_the_agent_with_the_reason(answers):
     answers.answer = (422, b'{"detail": "slots.0.threads: between 1 and 1024"}')
     with pytest.raises(Stop, match=r"slots\.0\.threads"):
         ControlPlane(answers.url).session(ME, {})
+
+
+def test_what_the_fabric_says_of_a_machine_is_asked_with_its_own_credential(answers):
+    answers.answer = (200, b'{"today": {"usd": "0.1"}}')
+    assert ControlPlane(answers.url).look(ME, "earnings") == {"today": {"usd": "0.1"}}
+    assert answers.asked == [("/api/v1/providers/prv_1/earnings", "Bearer fpc_secret", {})]
+    answers.answer = (401, b'{"detail": "removed"}')
+    with pytest.raises(Refused, match="removed"):
+        ControlPlane(answers.url).look(ME, "reasons")
+
+
+def test_why_says_so_where_a_fabric_does_not_tell(answers, tmp_path):
+    # Given a machine that has joined, whose agent does not run
+    home = Home(tmp_path)
+    home.keep(ME)
+    home.keep_settings(url=answers.url)
+    for answer, said in (
+        ((404, b"{}"), ("fabric", "note", "does not tell")),
+        ((503, b'{"detail": "later"}'), ("fabric", "note", "later")),
+        ((200, b'{"reasons": [{"id": "price", "status": "problem", "found": "dear"}]}'), ("price", "mend", "dear")),
+    ):
+        answers.answer = answer
+        # When it asks why
+        agent, told = reasons(home, options_of(home))
+        # Then it hears what stands in the way here, and what the fabric says, or that it does not
+        assert (agent.id, agent.status) == ("agent", "mend")
+        assert (told.id, told.status) == said[:2]
+        assert said[2] in told.found
 
 
 def test_an_agent_waits_for_a_fabric_that_is_not_up_yet(tmp_path):

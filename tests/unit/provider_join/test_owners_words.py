@@ -62,6 +62,8 @@ def test_the_screen_shows_state_money_and_limits():
     assert shown["earned today"] == "0.12 USD"
     assert shown["machine"] == "61 °C"
     assert (shown["schedule"], shown["limits"]) == ("22-7", "150 W, 8 GiB of memory, after 5 quiet minutes only")
+    play = dict(rows({**FACTS, "earnings": {"today": {"usd": "0.12"}, "livemode": False}}))
+    assert play["earned today"] == "0.12 USD (play money)"
     held = dict(rows({**FACTS, "holding": {"by": "idle", "detail": "used", "until": None}, "earnings": {"error": "gone"}}))
     assert held["state"] == "holds back (idle): used"
     assert held["earned today"] == "gone"
