@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from provider_join import hardware
+from provider_join.accelerators import Wishes
 from provider_join.config import Home, Stop, read_options
 from provider_join.hardware import Hardware, plan_slots
 from provider_join.join import check_memory, keep, lendable
@@ -64,14 +65,14 @@ def test_damaged_settings_are_named(tmp_path):
 
 
 def test_memory_that_is_not_lent_makes_fewer_slots():
-    assert len(plan_slots(lendable(MACHINE, Limits()), CPU, None, None)) == 8
-    slots = plan_slots(lendable(MACHINE, Limits(max_memory_gib=6)), CPU, None, None)
+    assert len(plan_slots(lendable(MACHINE, Limits()), CPU, (), Wishes())) == 8
+    slots = plan_slots(lendable(MACHINE, Limits(max_memory_gib=6)), CPU, (), Wishes())
     assert len(slots) == 3
     assert sum(slot.memory_gib for slot in slots) <= 6
     # More than the machine has is no more
     assert lendable(MACHINE, Limits(max_memory_gib=1000)).memory_gib == MACHINE.memory_gib
     with pytest.raises(Stop, match="too little for 8 slots"):
-        check_memory(plan_slots(MACHINE, CPU, 8, None), Limits(max_memory_gib=2))
+        check_memory(plan_slots(MACHINE, CPU, (), Wishes(slots=8)), Limits(max_memory_gib=2))
 
 
 def test_slots_share_the_caps_of_their_machine(tmp_path):
