@@ -11,7 +11,7 @@ from provider_join.nvidia import Nvml
 
 GIB = 1024**3
 DEVICES_MAX = 64
-CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")
+CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "soc_thermal", "acpitz")
 """What sensors of processors are called, the most exact first."""
 
 
@@ -30,7 +30,7 @@ class Meter:
 
     def _processor(self) -> dict[str, Any]:
         memory = psutil.virtual_memory()
-        temperature = processor_temperature(_sensors())
+        temperature = processor_temperature()
         return {
             "device": "cpu", "name": self._cpu, "utilisation_percent": psutil.cpu_percent(None),
             "memory_used_gib": round((memory.total - memory.available) / GIB, 3), "memory_gib": round(memory.total / GIB, 2),
@@ -38,7 +38,12 @@ class Meter:
         }  # fmt: skip
 
 
-def processor_temperature(sensors: Mapping[str, Sequence[float]]) -> float | None:
+def processor_temperature() -> float | None:
+    """How hot the processor is now, in °C; None where the platform does not tell."""
+    return best_temperature(_sensors())
+
+
+def best_temperature(sensors: Mapping[str, Sequence[float]]) -> float | None:
     """Pure: the hottest that the best sensor of the processor tells, in °C; None when there is none."""
     for name in CPU_SENSORS:
         if told := [value for value in sensors.get(name, ()) if 0 < value < 150]:

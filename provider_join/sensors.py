@@ -16,10 +16,12 @@ from typing import Any
 
 import psutil
 
+from provider_join.amd import Kfd
 from provider_join.holding import Facts
+from provider_join.metrics import processor_temperature
+from provider_join.nvidia import Nvml
 
 ASK_TIMEOUT_S = 5.0
-PROCESSOR_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "soc_thermal")
 RAPL = Path("/sys/class/powercap")
 TERMINALS = Path("/dev")
 RAPL_PAUSE_S = 0.2
@@ -31,14 +33,19 @@ class Sensors:
     def __init__(self, family_of: int | None = None) -> None:
         """The process `family_of` and its children are the fabric's own; what others use is foreign."""
         self._family_of = family_of
+        self._drivers = (Nvml(), Kfd())
         self._energy: tuple[float, dict[str, int]] | None = None
         self._cpu: tuple[float, float, float] | None = None
 
     def look(self, *, use: bool = True) -> Facts:
         """What can be seen now; without `use`, not whether somebody uses the machine."""
-        graphics = _graphics()
-        temperatures = [value for value in (_processor_temperature(), graphics[0]) if value is not None]
-        watts = [value for value in (self._processor_power(), graphics[1]) if value is not None]
+        told = [reading for driver in self._drivers for reading in driver.readings()]
+        temperatures = [reading["temperature_c"] for reading in told if "temperature_c" in reading]
+        watts = [reading["power_w"] for reading in told if "power_w" in reading]
+        if (degrees := processor_temperature()) is not None:
+            temperatures.append(degrees)
+        if (power := self._processor_power()) is not None:
+            watts.append(power)
         return Facts(
             max(temperatures, default=None), sum(watts) if watts else None,
             input_age_s() if use else None, self._foreign_cpu() if use else None,
@@ -134,32 +141,6 @@ def _windows_input_age_s() -> float | None:
     if not windows.user32.GetLastInputInfo(ctypes.byref(last)):
         return None
     return float((windows.kernel32.GetTickCount() - last.ticks) & 0xFFFFFFFF) / 1000
-
-
-def _processor_temperature() -> float | None:
-    with contextlib.suppress(AttributeError, OSError):
-        found = psutil.sensors_temperatures()
-        return max((reading.current for name in PROCESSOR_SENSORS for reading in found.get(name, ())), default=None)
-    return None
-
-
-def _graphics() -> tuple[float | None, float | None]:
-    """The hottest NVIDIA device's temperature, and what all of them draw."""
-    if shutil.which("nvidia-smi") is None:
-        return None, None
-    try:
-        answer = _ask(["nvidia-smi", "--query-gpu=temperature.gpu,power.draw", "--format=csv,noheader,nounits"])
-    except (OSError, subprocess.SubprocessError):
-        return None, None
-    rows = [line.split(",") for line in answer.splitlines() if line.count(",") == 1]
-    degrees, watts = ([value for row in rows if (value := _number(row[column])) is not None] for column in (0, 1))
-    return max(degrees, default=None), sum(watts) if watts else None
-
-
-def _number(text: str) -> float | None:
-    with contextlib.suppress(ValueError):
-        return float(text)
-    return None
 
 
 def _ask(command: list[str]) -> str:

@@ -8,7 +8,7 @@ import onnxruntime
 from provider_join import runtime_probe
 from provider_join.accelerators import NVIDIA, Gpu, visible_gpus
 from provider_join.amd import Kfd
-from provider_join.metrics import Meter, processor_temperature
+from provider_join.metrics import Meter, best_temperature
 from provider_join.nvidia import Nvml
 
 GIB = 1024**3
@@ -139,9 +139,9 @@ def test_amds_devices_are_read_from_what_linux_shows(tmp_path):
 
 
 def test_the_processors_temperature_is_the_hottest_of_its_best_sensor():
-    assert processor_temperature({"acpitz": [30.0], "k10temp": [61.04, 58.0], "nvme": [80.0]}) == 61.0
-    assert processor_temperature({"k10temp": [-5.0, 255.0], "acpitz": [41.0]}) == 41.0
-    assert processor_temperature({"nvme": [80.0]}) is None
+    assert best_temperature({"acpitz": [30.0], "k10temp": [61.04, 58.0], "nvme": [80.0]}) == 61.0
+    assert best_temperature({"k10temp": [-5.0, 255.0], "acpitz": [41.0]}) == 41.0
+    assert best_temperature({"nvme": [80.0]}) is None
 
 
 def test_a_heartbeat_tells_of_the_processor_at_least():
