@@ -32,7 +32,9 @@ YES = {"1", "true", "yes", "on"}
 CA_FILE_HELP = "certificates (PEM) to accept beside the usual authorities (or FABRIC_CA_FILE)"
 FINGERPRINT_HELP = "sha256:… of the fabric's certificate; no other is accepted (or FABRIC_FINGERPRINT)"
 PLAINTEXT_HELP = "use http:// beyond this machine: the network is encrypted already (or FABRIC_ALLOW_PLAINTEXT=1)"
-WORDS_HELP = "For the agent that runs: provider-join doctor | status | why | pause | resume | drain | log | service install|remove"
+WORDS_HELP = (
+    "For the agent that runs: provider-join doctor | status | why | pause | resume | drain | log | service install|remove"
+)
 EXIT_REFUSED = 3  # the fabric does not know this machine (any more)
 EXIT_VERSIONS = 4  # other versions are wanted
 EXIT_UPGRADE = 6  # never leaves the process: the newer agent takes its place
