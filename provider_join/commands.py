@@ -83,7 +83,9 @@ def _resume(words: list[str]) -> int:
     given = _parser("resume", "Take work again. Hours and other limits hold still.").parse_args(words)
     state = ask(_home(given.home).path, "resume")
     said = "Takes work again."
-    if state["holding"]:
+    if state["state"] == "draining":
+        said = "No longer paused, but it drains: it leaves when what runs is done. Start it again then."
+    elif state["holding"]:
         said = f"No longer paused, but it holds back ({state['holding']['by']}): {state['holding']['detail']}."
     elif state["desired"] == "pause":
         said = "No longer paused here, but it is paused at the fabric: end that in the console or over the API."

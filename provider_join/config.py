@@ -36,6 +36,9 @@ FINGERPRINT_HELP = "sha256:… of the fabric's certificate; no other is accepted
 PLAINTEXT_HELP = "use http:// beyond this machine: the network is encrypted already (or FABRIC_ALLOW_PLAINTEXT=1)"
 DEVICE_WORD = re.compile(rf"({'|'.join(KINDS)})(:\d{{1,2}}(:\d{{1,2}})?)?")
 PREFER_WORD = re.compile("|".join(WORDS))
+WORDS_HELP = (
+    "For the agent that runs: provider-join doctor | status | why | pause | resume | drain | log | service install|remove"
+)
 EXIT_REFUSED = 3  # the fabric does not know this machine (any more)
 EXIT_VERSIONS = 4  # other versions are wanted
 EXIT_UPGRADE = 6  # never leaves the process: the newer agent takes its place
@@ -85,7 +88,7 @@ def read_options(arguments: list[str] | None = None) -> Options:
     """
     from provider_join.limits import add_options, said_limits
 
-    parser = argparse.ArgumentParser(prog="provider-join", description="Lend this machine to a fabric.")
+    parser = argparse.ArgumentParser(prog="provider-join", description="Lend this machine to a fabric.", epilog=WORDS_HELP)
     parser.add_argument("--url", default=os.environ.get("FABRIC_URL"), help="the fabric's address (or FABRIC_URL)")
     parser.add_argument("--token", help="the join token; needed the first time only (or FABRIC_JOIN_TOKEN, or --token-file)")
     parser.add_argument("--token-file", type=Path, help="a file that holds the join token")
