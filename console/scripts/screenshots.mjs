@@ -61,6 +61,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("heading", { name: "Overview" }).waitFor();
     await page.waitForFunction(() => document.querySelector(".job-line"));
+    await page.goto(`${url}/console/jobs?status=succeeded&q=digits`);
     const finished = page
       .locator("a.job-line")
       .filter({ hasText: /digits.*succeeded/s })
