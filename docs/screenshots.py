@@ -24,8 +24,10 @@ def main() -> None:
         with LocalFabric(home=home, providers=2) as fabric:
             with Client(fabric.url, fabric.api_key) as client:
                 show_something(client)
-            password = fabric.home.secret("you.password")
-            script = ["node", "scripts/screenshots.mjs", fabric.url, "you@localhost", password, str(IMAGES)]
+            people = [
+                word for name in ("you", "owner") for word in (f"{name}@localhost", str(fabric.home.secret(f"{name}.password")))
+            ]
+            script = ["node", "scripts/screenshots.mjs", fabric.url, *people, str(IMAGES)]
             subprocess.run(script, cwd=REPOSITORY / "console", check=True)
     finally:
         shutil.rmtree(home, ignore_errors=True)

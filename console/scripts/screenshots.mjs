@@ -1,10 +1,10 @@
 // Pictures of every page of a running fabric, light and dark, wide and phone.
-//   node scripts/screenshots.mjs URL EMAIL PASSWORD FOLDER [page …]
+//   node scripts/screenshots.mjs URL EMAIL PASSWORD OWNER-EMAIL OWNER-PASSWORD FOLDER [page …]
 // Fails when a page does not load, scrolls sideways, or writes an error or a warning to the browser's console.
 import { mkdirSync } from "node:fs";
 import { launch } from "./browser.mjs";
 
-const [url, email, password, folder, ...only] = process.argv.slice(2);
+const [url, email, password, ownerEmail, ownerPassword, folder, ...only] = process.argv.slice(2);
 const SIZES = { wide: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
 const PAGES = {
   overview: "/",
@@ -13,12 +13,13 @@ const PAGES = {
   job: null,
   models: "/models",
   model: "/models/digits",
-  machines: "/machines",
   wallet: "/wallet",
   marketplace: "/marketplace",
   settings: "/settings",
 };
 
+/** What one sees who lends machines. */
+const OF_OWNERS = { machines: "/machines" };
 /** What somebody does on a page before the picture is taken. */
 const DOES = {
   marketplace: async (page) => {
@@ -27,6 +28,7 @@ const DOES = {
     const boxes = page.getByRole("checkbox", { name: /^Compare/ });
     await boxes.nth(0).check();
     await boxes.nth(1).check();
+    await page.evaluate(() => scrollTo(0, 0));
   },
 };
 
@@ -54,12 +56,15 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       if (sideways > 0) faults.push(`${where()}: scrolls sideways by ${sideways} px`);
       await page.screenshot({ path: `${folder}/${name}-${size}-${colorScheme}.png` });
     };
-    await page.goto(`${url}/console/`);
-    await picture("sign-in");
-    await page.getByLabel("E-mail address").fill(email);
-    await page.getByLabel("Password").fill(password);
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("heading", { name: "Overview" }).waitFor();
+    const signIn = async (who, secret) => {
+      await page.goto(`${url}/console/`);
+      await picture("sign-in");
+      await page.getByLabel("E-mail address").fill(who);
+      await page.getByLabel("Password").fill(secret);
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await page.getByRole("heading", { name: "Overview" }).waitFor();
+    };
+    await signIn(email, password);
     await page.waitForFunction(() => document.querySelector(".job-line"));
     await page.goto(`${url}/console/jobs?status=succeeded&q=digits`);
     const finished = page
@@ -71,6 +76,16 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       if (only.length && !only.includes(name)) continue;
       await page.goto(path === null ? `${url}${job}` : `${url}/console${path}`);
       await DOES[name]?.(page);
+      await picture(name);
+    }
+    await page.evaluate(() => {
+      localStorage.clear();
+      sessionStorage.clear();
+    });
+    await signIn(ownerEmail, ownerPassword);
+    for (const [name, path] of Object.entries(OF_OWNERS)) {
+      if (only.length && !only.includes(name)) continue;
+      await page.goto(`${url}/console${path}`);
       await picture(name);
     }
     await context.close();
