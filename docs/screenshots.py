@@ -12,7 +12,7 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).parents[1]
 IMAGES = REPOSITORY / "docs" / "images"
-COLOURS = 64
+COLOURS = 128
 WAIT_S = 120
 
 
