@@ -12,7 +12,7 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).parents[1]
 IMAGES = REPOSITORY / "docs" / "images"
-COLOURS = 64
+COLOURS = 128
 WAIT_S = 120
 
 
@@ -24,9 +24,8 @@ def main() -> None:
         with LocalFabric(home=home, providers=2) as fabric:
             with Client(fabric.url, fabric.api_key) as client:
                 show_something(client)
-            password = fabric.home.secret("you.password")
-            operator = fabric.home.secret("operator.password")
-            script = ["node", "scripts/screenshots.mjs", fabric.url, "you@localhost", password, str(IMAGES), operator]
+            passwords = [str(fabric.home.secret(f"{name}.password")) for name in ("you", "owner", "operator")]
+            script = ["node", "scripts/screenshots.mjs", fabric.url, str(IMAGES), *passwords]
             subprocess.run(script, cwd=REPOSITORY / "console", check=True)
     finally:
         shutil.rmtree(home, ignore_errors=True)

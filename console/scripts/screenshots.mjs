@@ -1,38 +1,41 @@
 // Pictures of every page of a running fabric, light and dark, wide and phone.
-//   node scripts/screenshots.mjs URL EMAIL PASSWORD FOLDER OPERATOR-PASSWORD [page …]
+//   node scripts/screenshots.mjs URL FOLDER USER-PASSWORD OWNER-PASSWORD OPERATOR-PASSWORD [page …]
 // Fails when a page does not load, scrolls sideways, or writes an error or a warning to the browser's console.
 import { mkdirSync } from "node:fs";
 import { launch } from "./browser.mjs";
 
-const [url, email, password, folder, operatorPassword, ...only] = process.argv.slice(2);
+const [url, folder, userPassword, ownerPassword, operatorPassword, ...only] = process.argv.slice(2);
 const SIZES = { wide: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
-const PAGES = {
+/** What one sees who submits jobs. */
+const OF_USERS = {
   overview: "/",
   jobs: "/jobs",
   "new-job": "/jobs/new?model=digits",
   job: null,
   models: "/models",
   model: "/models/digits",
-  machines: "/machines",
   wallet: "/wallet",
   marketplace: "/marketplace",
   settings: "/settings?part=keys",
   security: "/settings?part=security",
 };
-const OPERATING = {
-  operator: "/operator",
-  ledger: "/operator?part=ledger",
-  prices: "/operator?part=prices",
-};
-
+/** What one sees who lends machines. */
+const OF_OWNERS = { machines: "/machines" };
+/** What one sees who runs the fabric. */
+const OF_OPERATORS = { operator: "/operator", ledger: "/operator?part=ledger", prices: "/operator?part=prices" };
 /** What somebody does on a page before the picture is taken. */
 const DOES = {
+  ledger: async (page) => {
+    await page.getByRole("button", { name: "Audit now" }).click();
+    await page.getByText("audits hold").waitFor();
+  },
   marketplace: async (page) => {
     await page.getByLabel("Price an item of").selectOption({ label: "digits" });
     await page.getByText("cheapest", { exact: true }).waitFor();
     const boxes = page.getByRole("checkbox", { name: /^Compare/ });
     await boxes.nth(0).check();
     await boxes.nth(1).check();
+    await page.evaluate(() => scrollTo(0, 0));
   },
 };
 
@@ -60,39 +63,39 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       if (sideways > 0) faults.push(`${where()}: scrolls sideways by ${sideways} px`);
       await page.screenshot({ path: `${folder}/${name}-${size}-${colorScheme}.png` });
     };
-    const signIn = async (address, secret) => {
-      await page.getByLabel("E-mail address").fill(address);
+    const signIn = async (name, secret) => {
+      await page.evaluate(() => {
+        localStorage.clear();
+        sessionStorage.clear();
+      });
+      await page.goto(`${url}/console/sign-in`);
+      await page.getByLabel("E-mail address").fill(`${name}@localhost`);
       await page.getByLabel("Password").fill(secret);
       await page.getByRole("button", { name: "Sign in" }).click();
       await page.getByRole("heading", { name: "Overview" }).waitFor();
     };
+    const visit = async (pages, job) => {
+      for (const [name, path] of Object.entries(pages)) {
+        if (only.length && !only.includes(name)) continue;
+        await page.goto(path === null ? `${url}${job}` : `${url}/console${path}`);
+        await DOES[name]?.(page);
+        await picture(name);
+      }
+    };
     await page.goto(`${url}/console/`);
     await picture("sign-in");
-    await signIn(email, password);
+    await signIn("you", userPassword);
     await page.waitForFunction(() => document.querySelector(".job-line"));
+    await page.goto(`${url}/console/jobs?status=succeeded&q=digits`);
     const finished = page
       .locator("a.job-line")
       .filter({ hasText: /digits.*succeeded/s })
       .first();
-    const job = await finished.getAttribute("href", { timeout: 10_000 });
-    for (const [name, path] of Object.entries(PAGES)) {
-      if (only.length && !only.includes(name)) continue;
-      await page.goto(path === null ? `${url}${job}` : `${url}/console${path}`);
-      await DOES[name]?.(page);
-      await picture(name);
-    }
-    if (!only.length || only.some((name) => name in OPERATING)) {
-      await page.evaluate(() => localStorage.clear());
-      await page.goto(`${url}/console/sign-in`);
-      await signIn("operator@localhost", operatorPassword);
-      for (const [name, path] of Object.entries(OPERATING)) {
-        if (only.length && !only.includes(name)) continue;
-        await page.goto(`${url}/console${path}`);
-        if (name === "ledger") await page.getByRole("button", { name: "Audit now" }).click();
-        if (name === "ledger") await page.getByText("audits hold").waitFor();
-        await picture(name);
-      }
-    }
+    await visit(OF_USERS, await finished.getAttribute("href", { timeout: 10_000 }));
+    await signIn("owner", ownerPassword);
+    await visit(OF_OWNERS);
+    await signIn("operator", operatorPassword);
+    await visit(OF_OPERATORS);
     await context.close();
   }
 }

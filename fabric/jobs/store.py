@@ -296,16 +296,16 @@ def _template(row: Mapping[str, Any]) -> JobTemplate:
 
 async def shares_of_providers(reader: Reader, job_id: JobId) -> list[ProviderShare]:
     """Who did what of a job, the busiest first."""
-    gross = func.coalesce(func.sum(attempts.c.gross_nanos), 0)
-    statement = (
+    sums = (
         select(
-            attempts.c.provider_id, providers.c.name, func.count(), func.sum(attempts.c.billed_us), gross,
-            func.sum(attempts.c.commission_nanos),
+            attempts.c.provider_id, func.count().label("subtasks"), func.sum(attempts.c.billed_us).label("billed_us"),
+            func.coalesce(func.sum(attempts.c.gross_nanos), 0).label("gross"), func.sum(attempts.c.commission_nanos).label("fee"),
         )
-        .join(providers, providers.c.id == attempts.c.provider_id)
-        .where(attempts.c.job_id == job_id, attempts.c.outcome == "done")
-        .group_by(attempts.c.provider_id, providers.c.name)
-        .order_by(gross.desc(), attempts.c.provider_id)
+        .where(attempts.c.job_id == job_id, attempts.c.outcome == "done").group_by(attempts.c.provider_id).subquery()
+    )  # fmt: skip
+    statement = (
+        select(sums.c.provider_id, providers.c.name, sums.c.subtasks, sums.c.billed_us, sums.c.gross, sums.c.fee)
+        .join(providers, providers.c.id == sums.c.provider_id).order_by(sums.c.gross.desc(), sums.c.provider_id)
     )  # fmt: skip
     rows = await reader.execute(statement)
     return [ProviderShare(ProviderId.of(p), name, int(n), int(us), int(paid), int(fee)) for p, name, n, us, paid, fee in rows]

@@ -2,16 +2,17 @@
 
 -- lanes --
 -- Which slots tried parts of a job, the busiest first, and from when to when. Parts under a lease count as tries until now.
-WITH tried AS (
-    SELECT provider_id, slot, leased_at, finished_at FROM attempts WHERE job_id = :job_id
-    UNION ALL
-    SELECT provider_id, slot, leased_at, clock_timestamp() FROM subtasks WHERE job_id = :job_id AND status = 'leased'
-)
-SELECT t.provider_id, p.name, t.slot, count(*) AS tries, min(t.leased_at) AS begins_at, max(t.finished_at) AS ends_at
-  FROM tried AS t
+SELECT t.provider_id, p.name, t.slot, CAST(sum(t.tries) AS bigint) AS tries, min(t.begins_at) AS begins_at, max(t.ends_at) AS ends_at
+  FROM (
+        SELECT provider_id, slot, count(*) AS tries, min(leased_at) AS begins_at, max(finished_at) AS ends_at
+          FROM attempts WHERE job_id = :job_id GROUP BY provider_id, slot
+        UNION ALL
+        SELECT provider_id, slot, count(*), min(leased_at), clock_timestamp()
+          FROM subtasks WHERE job_id = :job_id AND status = 'leased' GROUP BY provider_id, slot
+       ) AS t
   JOIN providers AS p ON p.id = t.provider_id
  GROUP BY t.provider_id, p.name, t.slot
- ORDER BY count(*) DESC, t.provider_id, t.slot;
+ ORDER BY sum(t.tries) DESC, t.provider_id, t.slot;
 
 -- spans --
 -- One row for each try.
@@ -30,7 +31,7 @@ SELECT a.provider_id, a.slot, a.outcome, min(a.leased_at) AS begins_at, max(a.fi
   FROM attempts AS a
  WHERE a.job_id = :job_id
  GROUP BY a.provider_id, a.slot, a.outcome,
-          floor(extract(epoch FROM a.leased_at - CAST(:begins_at AS timestamptz)) / CAST(:bucket_s AS double precision))
+          floor(date_part('epoch', a.leased_at - CAST(:begins_at AS timestamptz)) / CAST(:bucket_s AS double precision))
  ORDER BY min(a.leased_at);
 
 -- leases --

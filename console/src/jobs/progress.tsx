@@ -55,7 +55,8 @@ export function Progress({ job }: { job: Schemas["JobOut"] }) {
           name={isOpen(job) ? "Cost so far" : "Cost"}
           note={
             <>
-              {share !== null && `${share} % `}of <Money of={cost.held} /> set aside
+              {share !== null && (share > 0 || cost.captured.usd_nanos === 0 ? `${share} % ` : "less than 1 % ")}of{" "}
+              <Money of={cost.held} /> set aside
             </>
           }
         >

@@ -47,7 +47,7 @@ export function Results({ job, brief = false }: { job: Schemas["JobOut"]; brief?
     );
   if (manifest.isPending) return <Skeleton />;
   if (manifest.error) return <Failure error={manifest.error} retry={() => manifest.refetch()} />;
-  if (manifest.data.outputs.length === 0)
+  if (manifest.data.outputs.length === 0 || manifest.data.items_done === 0)
     return <Empty title="No results">Nothing was finished before the job ended.</Empty>;
   const pictured = model.data && givenInputs(model.data).find(({ kind }) => kind === "image")?.name;
   const files = pictured ? itemFiles(said.data?.request ?? null, job, pictured) : [];

@@ -5,7 +5,7 @@ export type Offer = Schemas["OfferOut"];
 export type Sort = "deal" | "item" | "price" | "speed" | "memory" | "name";
 export const SORTS: Record<Sort, string> = {
   deal: "best deal: speed for the price",
-  item: "cheapest for an item of the model",
+  item: "cheapest for an item",
   price: "cheapest for an hour",
   speed: "fastest first",
   memory: "most memory first",
