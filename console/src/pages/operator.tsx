@@ -49,6 +49,7 @@ export function OperatorPage() {
             key={name}
             to="/operator"
             search={name === "health" ? {} : { part: name as Part }}
+            activeOptions={{ exact: true }}
             aria-current={name === part ? "page" : undefined}
           >
             {words}
