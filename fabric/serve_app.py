@@ -7,6 +7,7 @@ a claim that any node can make, so its node id is asked for as well where it is 
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from fabric.core.settings import Settings, load_settings
 from fabric.core.telemetry import configure_logging
 from fabric.dispatch.dispatcher import Dispatcher
 from fabric.dispatch.ray_fleet import RayFleet
+from fabric.gate.control import ask
 from fabric.loops import run_loops
 from fabric.wiring import Services
 
@@ -55,7 +57,8 @@ close_side_doors()
 
 def build_api() -> FastAPI:
     """The HTTP app; called in the replica."""
-    return create_app(lambda: wiring.build(load_settings()))
+    settings = load_settings()
+    return create_app(lambda: wiring.build(settings), ask_gate=partial(ask, settings.home / "run" / "gate.sock"))
 
 
 async def dispatch(services: Services) -> None:

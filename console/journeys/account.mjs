@@ -149,7 +149,7 @@ await operator.getByText("Between 0 and 50").waitFor();
 
 const small = await person(PHONE);
 await signIn(small, operatorEmail, operatorPassword);
-for (const part of ["health", "users", "machines", "jobs", "ledger", "prices"]) {
+for (const part of ["health", "users", "machines", "jobs", "ledger", "prices", "gate"]) {
   await small.goto(`${url}/console/operator?part=${part}`);
   await check(small, `operator, ${part}, on a phone`);
 }

@@ -111,7 +111,7 @@ export const settings = createRoute({
   component: lazyRouteComponent(() => import("./pages/settings"), "SettingsPage"),
 });
 
-const OPERATING = ["health", "users", "machines", "jobs", "ledger", "prices"] as const;
+const OPERATING = ["health", "users", "machines", "jobs", "ledger", "prices", "gate"] as const;
 export const operator = createRoute({
   getParentRoute: () => inside,
   path: "/operator",

@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 from fabric import __version__
 from fabric.api import errors
 from fabric.api.cors import CrossOrigin
+from fabric.api.dependencies import AskGate
 from fabric.api.middleware import BodyLimit, RequestContext
 from fabric.api.rate_limit import RateLimiter
 from fabric.api.routes import (
@@ -70,8 +71,10 @@ ROUTERS = (
 )  # fmt: skip
 
 
-def create_app(build_services: Callable[[], Services], routes: Sequence[APIRouter] = ROUTERS) -> FastAPI:
-    """The app; `build_services` is called when it starts."""
+def create_app(
+    build_services: Callable[[], Services], routes: Sequence[APIRouter] = ROUTERS, ask_gate: AskGate | None = None
+) -> FastAPI:
+    """The app; `build_services` is called when it starts. `ask_gate` puts a question to the gate, where there is one beside it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -80,7 +83,7 @@ def create_app(build_services: Callable[[], Services], routes: Sequence[APIRoute
         await _claim_mode(services)
         hub = EventHub(services.database, watchers_max=services.settings.limits.watchers_max)
         hub.start()
-        app.state.services, app.state.events = services, hub
+        app.state.services, app.state.events, app.state.ask_gate = services, hub, ask_gate
         app.description = f"{DESCRIPTION} {REAL if services.payments.livemode else NOT_REAL}"
         app.state.trusted_proxies = networks(services.settings.trusted_proxies)
         app.state.limiter = RateLimiter(services.settings.limits.requests_per_minute)

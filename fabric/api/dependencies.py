@@ -12,12 +12,14 @@
     MachineCredential  the bearer token of a machine (`fpc_…`), unchecked; the routes of providers check it
     WheelDep           the wheel of this fabric, which new machines install; None where it runs uninstalled
     AnonymousDep       for routes without a credential: counts against the limit of the address
+    AskGateDep         how the gate beside this process is asked; None without one
     OriginDep          from where the request comes, for sessions and the audit log: `origin.of(principal)`
 
 Do not commit in a dependency with `yield`: it would end after the answer is on its way.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request, Security
@@ -54,6 +56,15 @@ def get_limiter(request: Request) -> RateLimiter:
     return cast(RateLimiter, request.app.state.limiter)
 
 
+AskGate = Callable[[str], dict[str, Any]]
+"""A question to the gate's control socket, such as `refusals`; blocks, and raises OSError when nobody answers."""
+
+
+def get_ask_gate(request: Request) -> AskGate | None:
+    """How the gate is asked; None: no gate stands beside this process."""
+    return cast("AskGate | None", request.app.state.ask_gate)
+
+
 def get_request_id(request: Request) -> str:
     """The id that the answer carries as X-Request-Id."""
     return cast(str, request.scope["state"]["request_id"])
@@ -74,6 +85,7 @@ OriginDep = Annotated[Origin, Depends(get_origin)]
 ServicesDep = Annotated[Services, Depends(get_services)]
 EventsDep = Annotated[EventHub, Depends(get_events)]
 LimiterDep = Annotated[RateLimiter, Depends(get_limiter)]
+AskGateDep = Annotated[Callable[[str], dict[str, Any]] | None, Depends(get_ask_gate)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]
 
 

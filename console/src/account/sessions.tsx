@@ -6,6 +6,7 @@ import { signOut } from "../shell";
 import { Confirm } from "../ui/dialog";
 import { Ago, Empty, Failure, Skeleton } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
+import { deviceWords } from "./device";
 
 const KEY = ["sessions"];
 
@@ -36,7 +37,9 @@ export function Sessions() {
           <li key={session.id} className="row apart">
             <span className="stack tight">
               <span className="row">
-                <strong className="wrap">{session.device ?? "unknown device"}</strong>
+                <strong className="wrap" title={session.device ?? undefined}>
+                  {deviceWords(session.device)}
+                </strong>
                 {session.current && <span className="badge accent">this one</span>}
               </span>
               <span className="small soft">

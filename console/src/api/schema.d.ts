@@ -1322,6 +1322,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operator/gate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Refusals
+         * @description What the gate refused since it started: counts by reason, and the latest cases.
+         */
+        get: operations["operator_show_refusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/operator/health": {
         parameters: {
             query?: never;
@@ -3313,6 +3333,33 @@ export interface components {
             rows: number;
         };
         /**
+         * GateOut
+         * @description What the gate between machines and the control plane refused since it started.
+         */
+        GateOut: {
+            /**
+             * Latest
+             * @description The latest, newest first.
+             * @default []
+             */
+            latest: components["schemas"]["RefusalOut"][];
+            /**
+             * Reached
+             * @description False: no gate answers beside this endpoint.
+             */
+            reached: boolean;
+            /**
+             * Refused
+             * @default []
+             */
+            refused: components["schemas"]["RefusedOut"][];
+            /**
+             * Refused Total
+             * @default 0
+             */
+            refused_total: number;
+        };
+        /**
          * Health
          * @description The answer of a probe.
          */
@@ -5198,6 +5245,42 @@ export interface components {
              * @description False: play money.
              */
             livemode: boolean;
+        };
+        /**
+         * RefusalOut
+         * @description One call that the gate refused.
+         */
+        RefusalOut: {
+            /** At */
+            at: string;
+            /** Detail */
+            detail: string;
+            /** Method */
+            method: string;
+            /**
+             * Peer
+             * @description From where it came.
+             */
+            peer: string;
+            /**
+             * Provider Id
+             * @description The machine; `unbound`: nobody who had entered.
+             */
+            provider_id: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * RefusedOut
+         * @description So many calls that the gate refused for one reason.
+         */
+        RefusedOut: {
+            /** Count */
+            count: number;
+            /** Method */
+            method: string;
+            /** Reason */
+            reason: string;
         };
         /**
          * RegisterIn
@@ -8543,6 +8626,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AuditLineOut_"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_show_refusals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GateOut"];
                 };
             };
             /** @description A problem; its `code` says which. */

@@ -86,7 +86,7 @@ function DeviceTable({ decided }: { decided: Decided }) {
       {editing ? (
         <EditTable table={table} onDone={() => setEditing(false)} />
       ) : (
-        <table className="rates">
+        <table>
           <thead>
             <tr>
               <th>Device</th>
@@ -103,7 +103,7 @@ function DeviceTable({ decided }: { decided: Decided }) {
               </tr>
             ))}
             <tr>
-              <td>any other accelerator</td>
+              <td>Any other accelerator</td>
               <td className="num">{plain(table.other.usd_per_hour)}</td>
               <td className="num">{table.other.watts}</td>
             </tr>
@@ -156,7 +156,7 @@ function EditTable({ table, onDone }: { table: Table; onDone: () => void }) {
             />
           </Field>
         ))}
-        <Field label="any other accelerator">
+        <Field label="Any other accelerator">
           <input
             type="text"
             inputMode="decimal"

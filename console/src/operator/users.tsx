@@ -25,7 +25,7 @@ export function Users() {
       <div className="sheet-head">
         <h2>Users</h2>
         <Field label="Address holds">
-          <input type="search" value={typed} onChange={(event) => setTyped(event.target.value)} />
+          <input type="text" value={typed} onChange={(event) => setTyped(event.target.value)} />
         </Field>
       </div>
       <Paged

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { me as meQuery } from "../api/queries";
+import { Gate } from "../operator/gate";
 import { Health } from "../operator/health";
 import { AllJobs } from "../operator/jobs";
 import { Ledger } from "../operator/ledger";
@@ -18,6 +19,7 @@ const PARTS = {
   jobs: "Jobs",
   ledger: "Ledger",
   prices: "Prices",
+  gate: "Gate",
 } as const;
 type Part = keyof typeof PARTS;
 
@@ -49,6 +51,7 @@ export function OperatorPage() {
             key={name}
             to="/operator"
             search={name === "health" ? {} : { part: name as Part }}
+            activeOptions={{ exact: true }}
             aria-current={name === part ? "page" : undefined}
           >
             {words}
@@ -61,6 +64,7 @@ export function OperatorPage() {
       {part === "jobs" && <AllJobs user={user} />}
       {part === "ledger" && <Ledger />}
       {part === "prices" && <Prices />}
+      {part === "gate" && <Gate />}
     </>
   );
 }

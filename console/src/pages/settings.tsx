@@ -45,6 +45,7 @@ export function SettingsPage() {
             key={name}
             to="/settings"
             search={name === "profile" ? {} : { part: name as keyof typeof PARTS }}
+            activeOptions={{ exact: true }}
             aria-current={name === part ? "page" : undefined}
           >
             {words}

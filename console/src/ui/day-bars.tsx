@@ -53,7 +53,14 @@ export function DayBars({ days, name, kind }: { days: readonly DayAmount[]; name
         {days.map((one, at) => (
           <g key={one.day} className={picked === at ? "picked" : ""} onPointerEnter={() => setPicked(at)}>
             <rect className="all" x={at * STEP} width={STEP} height={HEIGHT} />
-            <rect x={at * STEP + GAP / 2} y={HEIGHT - (tall[at] ?? 0)} width={STEP - GAP} height={tall[at]} rx="1" />
+            <rect
+              className="amount"
+              x={at * STEP + GAP / 2}
+              y={HEIGHT - (tall[at] ?? 0)}
+              width={STEP - GAP}
+              height={tall[at]}
+              rx="1"
+            />
           </g>
         ))}
       </svg>

@@ -1,5 +1,6 @@
 """/api/v1/operator: what only an operator of this fabric may see: everybody's jobs and machines, the books, each part's health."""
 
+import asyncio
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from fabric.accounts import oversight, store
 from fabric.accounts.oversight import Part
-from fabric.api.dependencies import OperatorCaller, ServicesDep, WalletOperator
+from fabric.api.dependencies import AskGateDep, OperatorCaller, ServicesDep, WalletOperator
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.common import Money, Page
 from fabric.api.schemas.oversight import (
@@ -15,6 +16,7 @@ from fabric.api.schemas.oversight import (
     AnyMachineOut,
     AuditOut,
     BooksOut,
+    GateOut,
     KindOut,
     PartOut,
     PartsOut,
@@ -73,6 +75,17 @@ async def show_parts(principal: OperatorCaller, services: ServicesDep) -> PartsO
     except DatabaseUnavailable:
         found.append(Part("database", False, "cannot be reached"))
     return PartsOut(parts=[PartOut.of(part) for part in found])
+
+
+@router.get("/gate", response_model=GateOut)
+async def show_refusals(principal: OperatorCaller, ask_gate: AskGateDep) -> GateOut:
+    """What the gate refused since it started: counts by reason, and the latest cases."""
+    if ask_gate is None:
+        return GateOut(reached=False)
+    try:
+        return GateOut.of(await asyncio.to_thread(ask_gate, "refusals"))
+    except OSError:
+        return GateOut(reached=False)
 
 
 @router.get("/ledger", response_model=BooksOut)

@@ -1,6 +1,7 @@
 """Bodies of what an operator sees: everybody's jobs and machines, the books, the parts."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from fabric.accounts.oversight import AnyJob, AnyMachine, Part
 from fabric.api.schemas.common import Body, Moment, Money
@@ -167,3 +168,42 @@ class ReconciliationOut(Body):
             there=report.there, here=report.here, on_their_way=report.on_their_way, fees_booked=report.fees_booked,
             differences=differences,
         )  # fmt: skip
+
+
+class RefusedOut(Body):
+    """So many calls that the gate refused for one reason."""
+
+    method: str
+    reason: str
+    count: int
+
+
+class RefusalOut(Body):
+    """One call that the gate refused."""
+
+    method: str
+    reason: str
+    detail: str
+    peer: str
+    """From where it came."""
+    provider_id: str
+    """The machine; `unbound`: nobody who had entered."""
+    at: Moment
+
+
+class GateOut(Body):
+    """What the gate between machines and the control plane refused since it started."""
+
+    reached: bool
+    """False: no gate answers beside this endpoint."""
+    refused_total: int = 0
+    refused: list[RefusedOut] = []
+    latest: list[RefusalOut] = []
+    """The latest, newest first."""
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Self:
+        """Show what the gate said."""
+        return cls.model_validate({
+            "reached": True, "refused_total": said["refused_total"], "refused": said["refused"], "latest": said["latest"][::-1],
+        })  # fmt: skip

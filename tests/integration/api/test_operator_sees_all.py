@@ -1,11 +1,17 @@
 """What an operator sees of everybody, of the books and of the parts; the books are audited on demand."""
 
+from functools import partial
+
 import httpx
 import psycopg
 import pytest
 
+from fabric import wiring
+from fabric.api.app import create_app
 from fabric.dispatch.leadership import LOCK_KEY
-from tests.fixtures.api import Person
+from fabric.gate.control import ask, serve
+from fabric.gate.refusals import Refusals
+from tests.fixtures.api import Person, client_of, started
 from tests.fixtures.jobs import Workbench
 
 PATH = "/api/v1/operator"
@@ -81,3 +87,24 @@ async def test_each_part_says_whether_it_does_its_work(api, bench, operator, own
         # When a dispatcher leads
         await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])
         assert (await parts())["dispatcher"] == "ok"
+
+
+async def test_what_the_gate_refused_is_shown_newest_first_and_without_a_gate_that_is_said(
+    api, settings, alice, operator, tmp_path
+):
+    assert (await shown(api, "gate", operator))["reached"] is False
+    # Given a gate that refused two calls, and an endpoint beside it
+    refusals, place = Refusals(), tmp_path / "gate.sock"
+    for reason in ("method", "own"):
+        refusals.refuse("/ray.rpc/KillActor", reason, "not on the list", peer="10.0.0.7:1", provider="prv_1")
+
+    async def answer():
+        return refusals.as_json()
+
+    beside = create_app(lambda: wiring.build(settings), ask_gate=partial(ask, place))
+    async with await serve(place, {"refusals": answer}), started(beside) as app, client_of(app) as client:
+        seen = await shown(client, "gate", operator)
+        assert (seen["refused_total"], [case["reason"] for case in seen["latest"]]) == (2, ["own", "method"])
+        assert seen["latest"][0]["provider_id"] == "prv_1"
+        place.unlink()
+        assert (await shown(client, "gate", operator))["reached"] is False
