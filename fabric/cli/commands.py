@@ -26,6 +26,20 @@ class Manner:
 
 manner = Manner()
 
+ADVICE = {
+    "unauthenticated": "Set FABRIC_API_KEY: `fabric up` prints one, `fabric keys create` makes others.",
+    "credential_expired": "fabric account login, then fabric keys create",
+    "forbidden": "fabric keys list says what this key may do",
+    "insufficient_funds": "fabric wallet top-up 5",
+    "spending_limit": "fabric wallet limits",
+    "quote_expired": "fabric quotes create",
+    "quote_used": "fabric quotes create",
+    "already_finished": "fabric jobs retry, or fabric jobs rerun",
+    "results_deleted": "fabric jobs rerun",
+    "not_onboarded": "fabric wallet onboard",
+}
+"""What to type next, by public error code."""
+
 
 class Commands(typer.Typer):
     """A group of commands that all take `--json` and `--explain`."""
@@ -75,6 +89,8 @@ def fail(words: str, *, kind: str = "Error", exit_code: int = 1, **facts: Any) -
     else:
         Console(stderr=True, soft_wrap=True).print(f"[red]{kind}[/red]: ", end="")
         typer.echo(words, err=True)
+        if advice := ADVICE.get(str(facts.get("code"))):
+            typer.echo(advice, err=True)
     raise typer.Exit(exit_code)
 
 
