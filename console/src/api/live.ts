@@ -10,6 +10,8 @@ import { follow, type ServerEvent } from "./events";
 const PATH = "/api/v1/events";
 const LOCK = "fabric.events";
 const REREAD_MS = 3000;
+/** A stream also ends by itself now and then; only one that stays away for longer is worth a word. */
+const CUT_MS = 5000;
 
 export interface JobNow {
   id: string;
@@ -138,6 +140,11 @@ export function useLive(): void {
     const channel = new BroadcastChannel(LOCK);
     channel.onmessage = ({ data }: MessageEvent<ServerEvent | { cut: boolean }>) =>
       "cut" in data ? setCut(data.cut) : apply(client, data);
+    let away: ReturnType<typeof setTimeout> | undefined;
+    const tell = (next: boolean) => {
+      setCut(next);
+      channel.postMessage({ cut: next });
+    };
     const lead = () =>
       follow(
         PATH,
@@ -147,8 +154,13 @@ export function useLive(): void {
             channel.postMessage(event);
           },
           onConnected: (connected) => {
-            setCut(!connected);
-            channel.postMessage({ cut: !connected });
+            if (connected) {
+              clearTimeout(away);
+              away = undefined;
+              tell(false);
+            } else {
+              away ??= setTimeout(() => tell(true), CUT_MS);
+            }
           },
           isLast: () => false,
         },
@@ -158,6 +170,7 @@ export function useLive(): void {
     led.catch(() => !signal.aborted && session.signedIn && setCut(true));
     return () => {
       controller.abort();
+      clearTimeout(away);
       channel.close();
       setCut(false);
     };
