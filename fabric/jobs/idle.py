@@ -8,9 +8,10 @@ from typing import Literal
 
 from fabric.core.money import usd_text
 from fabric.jobs.job import OpenJob
-from fabric.jobs.requirements import accepts_owner, has_memory, matches
+from fabric.jobs.requirements import accepts_owner, has_memory, has_runtime, matches
 from fabric.marketplace.device_table import DeviceTable
 from fabric.marketplace.offers import Offer, speed
+from fabric.providers.runtimes import newest_taken
 from fabric.providers.store import Provider, Slot
 
 Status = Literal["ok", "problem", "hint"]
@@ -25,6 +26,14 @@ STATES: dict[str, tuple[str, str]] = {
     "draining": ("it finishes what runs and takes nothing new", "Start the agent again, once it has left."),
 }
 """By state: what is found, and what to do."""
+HELD_BY = {
+    "owner": "`provider-join resume` on the machine.",
+    "schedule": "It takes work in its hours (`--hours`).",
+    "idle": "It takes work while nobody uses it (`--idle-only`).",
+    "power": "It takes work below the power that its owner allows (`--max-power-w`).",
+    "temperature": "It takes work once it is cooler (`--max-temperature-c`).",
+}
+"""By what the agent says holds it back: what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,8 @@ def _state(facts: IdleFacts) -> Reason:
     if facts.machine.status in STATES:
         words, remedy = STATES[facts.machine.status]
         return Reason("state", "problem", words, needed, remedy)
+    if holding := facts.machine.agent_state.get("holding"):
+        return Reason("state", "problem", f"it holds back by itself: {holding['detail']}", needed, HELD_BY.get(holding["by"], ""))
     return Reason("state", "ok", "it is on line", needed)
 
 
@@ -114,6 +125,11 @@ def _work(facts: IdleFacts) -> Reason:
             "Say `own_machines` with the job; it costs and earns nothing then.",
         ),
         "price": ("pay less than this machine asks", "Ask less, or wait for others."),
+        "runtime": (
+            "run models that are newer than this machine's ONNX Runtime",
+            "Install the agent again: the fabric's page /join brings the newest.",
+        ),
+        "refused": ("run models that you refuse on this machine", "Ask a price for them (`models` of a slot), or leave it so."),
         "memory": ("run models that need more memory than a slot has", "Join with fewer and larger slots (`--slots`)."),
         "requirements": (
             "ask for another region, another device or other machines",
@@ -180,6 +196,12 @@ def _verdict(facts: IdleFacts, job: OpenJob) -> str | None:
     offers = [offer for offer in offers if has_memory(job.memory_bytes, offer)]
     if not offers:
         return "memory"
+    offers = [offer for offer in offers if has_runtime(job.model_format, offer)]
+    if not offers:
+        return "runtime"
+    offers = [asking for offer in offers if (asking := offer.asking(job.model_id)) is not None]
+    if not offers:
+        return "refused"
     limit = job.rate_nanos_per_hour_max
     return None if limit is None or any(offer.rate_nanos_per_hour <= limit for offer in offers) else "price"
 
@@ -189,6 +211,7 @@ def _offer(facts: IdleFacts, slot: Slot) -> Offer:
     return Offer(
         machine.id, machine.owner_id, machine.name, slot.slot, slot.accelerator, slot.device, slot.threads, slot.memory_gib,
         machine.labels.get("fabric.region", ""), speed(slot.benchmark_runs_per_s), slot.rate_nanos_per_hour, False,
+        newest=newest_taken(machine.capabilities), model_rates=slot.model_rates,
     )  # fmt: skip
 
 

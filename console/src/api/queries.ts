@@ -77,6 +77,16 @@ export const machines = queryOptions({
   queryKey: ["machines"],
   queryFn: () => api.get("/api/v1/providers", { query: { limit: 200 } }),
 });
+export const machineEarnings = (id: string) =>
+  queryOptions({
+    queryKey: ["machines", "earnings", id],
+    queryFn: () => api.get("/api/v1/providers/{provider_id}/earnings", { path: { provider_id: id } }),
+  });
+export const machineReasons = (id: string) =>
+  queryOptions({
+    queryKey: ["machines", "reasons", id],
+    queryFn: () => api.get("/api/v1/providers/{provider_id}/reasons", { path: { provider_id: id } }),
+  });
 export const joinTokens = queryOptions({
   queryKey: ["join-tokens"],
   queryFn: () => api.get("/api/v1/providers/join-tokens", { query: { limit: PAGE } }),

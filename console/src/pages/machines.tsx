@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { machines as machinesQuery } from "../api/queries";
+import type { Schemas } from "../api/client";
+import { machineEarnings, machineReasons, machines as machinesQuery } from "../api/queries";
 import { Join, Tokens } from "../machines/join";
 import { MachineSheet } from "../machines/machine";
 import { Icon } from "../ui/icons";
@@ -41,10 +42,17 @@ export function MachinesPage() {
       )}
       <div className="stack">
         {machines.map((machine) => (
-          <MachineSheet key={machine.id} machine={machine} />
+          <OwnMachine key={machine.id} machine={machine} />
         ))}
       </div>
       <Tokens />
     </>
   );
+}
+
+/** A machine with what the fabric says of its earnings, once it has said it. */
+function OwnMachine({ machine }: { machine: Schemas["ProviderOut"] }) {
+  const reasons = useQuery(machineReasons(machine.id)).data?.reasons;
+  const earnings = useQuery(machineEarnings(machine.id)).data;
+  return <MachineSheet machine={machine} {...(reasons && { reasons })} {...(earnings && { earnings })} />;
 }

@@ -8,7 +8,7 @@ import pytest
 from fabric.core.ids import JobId, ModelVersionId, ProviderId, UserId
 from fabric.jobs.idle import IdleFacts, reasons
 from fabric.jobs.job import OpenJob
-from fabric.jobs.requirements import ANYTHING, Requirements
+from fabric.jobs.requirements import ANYTHING, Format, Requirements
 from fabric.marketplace.device_table import DEFAULT_TABLE
 from fabric.marketplace.offers import REFERENCE_RUNS_PER_S, Offer
 from fabric.providers.store import Provider, Slot
@@ -52,6 +52,27 @@ def test_a_machine_that_is_not_on_line_is_told_so_first(status):
     first = reasons(replace(BUSY, machine=replace(MACHINE, status=status)))[0]
     assert (first.id, first.status) == ("state", "problem")
     assert first.remedy
+
+
+def test_a_machine_that_holds_back_by_itself_is_told_why_and_what_ends_it():
+    holding = {"by": "schedule", "detail": "outside its hours until 22:00", "until": None}
+    first = reasons(replace(BUSY, machine=replace(MACHINE, agent_state={"holding": holding})))[0]
+    assert (first.id, first.status) == ("state", "problem")
+    assert "until 22:00" in first.found
+    assert "--hours" in first.remedy
+
+
+@pytest.mark.parametrize(
+    ("slot", "capabilities", "words"),
+    [
+        (SLOT, {"isolation": "sandbox", "opset_max": 20}, "newer than this machine's ONNX Runtime"),
+        (replace(SLOT, model_rates={"mdl_1": None}), {"isolation": "sandbox"}, "that you refuse"),
+    ],
+)
+def test_work_that_this_machine_cannot_or_will_not_run_is_told(slot, capabilities, words):
+    machine = replace(MACHINE, slots=(slot,), capabilities=capabilities)
+    job = a_job(model_format=Format(opset=22), model_id="mdl_1")
+    assert words in looked_at(replace(BUSY, machine=machine, open_jobs=(job,)))["work"].found
 
 
 @pytest.mark.parametrize(
