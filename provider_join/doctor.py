@@ -79,9 +79,14 @@ def _slots(options: Options, runtime: benchmark.Runtime) -> list[Record]:
     machine = hardware.detect_hardware()
     slots = hardware.plan_slots(machine, runtime.execution_providers, runtime.devices, options.wishes)
     kinds = ", ".join(f"{slot.key} ({slot.device}, {slot.threads} threads)" for slot in slots)
+    problem = hardware.problem_of(machine, runtime.execution_providers)
+    left_out = [Record("devices", NOTE, problem, "", "see the fabric's page on platforms")] if problem else []
     if slots:
-        return [Record("slots", OK, f"{len(slots)} slots to lend: {kinds}")]
-    return [Record("slots", MEND, "no slot to lend", "an accelerator that ONNX Runtime drives, or CPU slots", "give --slots 1")]
+        return [Record("slots", OK, f"{len(slots)} slots to lend: {kinds}"), *left_out]
+    return [
+        *left_out,
+        Record("slots", MEND, "no slot to lend", "an accelerator that ONNX Runtime drives, or CPU slots", "give --slots 1"),
+    ]
 
 
 def _isolation(_: Options) -> list[Record]:
