@@ -25,6 +25,8 @@ const OF_OWNERS = { machines: "/machines" };
 const OF_OPERATORS = { operator: "/operator", ledger: "/operator?part=ledger", prices: "/operator?part=prices" };
 /** What somebody does on a page before the picture is taken. */
 const DOES = {
+  // Every picture is there but the one that is damaged.
+  job: (page) => page.waitForFunction(() => document.querySelectorAll(".tile-blank").length <= 1),
   ledger: async (page) => {
     await page.getByRole("button", { name: "Audit now" }).click();
     await page.getByText("audits hold").waitFor();
