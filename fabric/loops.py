@@ -23,6 +23,7 @@ from fabric.marketplace import store as marketplace_store
 from fabric.marketplace.demand import SAMPLE_PERIOD_S
 from fabric.providers import presence
 from fabric.storage.local import LocalStore
+from fabric.webhooks import outbox as webhook_outbox
 from fabric.wiring import Services
 
 log = logger(__name__)
@@ -68,6 +69,16 @@ async def forget_old_credentials(services: Services) -> int:
 async def send_mails(services: Services) -> int:
     """Send mails that are due."""
     return await outbox.deliver(services.database, services.mailer)
+
+
+async def send_webhooks(services: Services) -> int:
+    """Tell users' webhooks what happened to their jobs."""
+    return await webhook_outbox.deliver(services.database, services.settings)
+
+
+async def forget_old_webhook_deliveries(services: Services) -> int:
+    """Forget what webhooks were told long ago."""
+    return await webhook_outbox.forget_old(services.database, services.settings.webhooks.kept_days)
 
 
 async def forget_old_quotes(services: Services) -> int:
@@ -160,6 +171,8 @@ LOOPS: Sequence[Loop] = (
     Loop("fetch_missed_events", 900.0, fetch_missed_events),
     Loop("reconcile_with_payments", 3600.0, reconcile_with_payments),
     Loop("send_mails", 1.0, send_mails),
+    Loop("send_webhooks", 1.0, send_webhooks),
+    Loop("forget_old_webhook_deliveries", 600.0, forget_old_webhook_deliveries),
     Loop("forget_old_credentials", 600.0, forget_old_credentials),
     Loop("forget_old_quotes", 600.0, forget_old_quotes),
     Loop("follow_demand", SAMPLE_PERIOD_S, follow_demand),

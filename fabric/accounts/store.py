@@ -45,6 +45,11 @@ SECTIONS: dict[str, str] = {
                    WHERE user_id = :user ORDER BY created_at, id""",
     "refunds": "SELECT id, payment_id, amount_nanos, status, reason, finished_at, created_at FROM refunds WHERE user_id = :user ORDER BY id",
     "payouts": "SELECT id, amount_nanos, status, failure, finished_at, created_at FROM payouts WHERE user_id = :user ORDER BY id",
+    "webhooks": """SELECT id, url, description, events, enabled, switched_off_because, failing_since, created_at FROM webhooks
+                   WHERE user_id = :user ORDER BY id""",
+    "webhook_deliveries": """SELECT d.id, d.webhook_id, d.event, d.job_id, d.body, d.status, d.attempts, d.response_status, d.failure,
+                                    d.finished_at, d.created_at FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id
+                             WHERE w.user_id = :user ORDER BY d.id""",
     "audit_log": """SELECT id, act, actor_id, api_key_id, session_id, CASE WHEN actor_id IS NULL OR actor_id = :user THEN address END
                            AS address, details, created_at FROM audit_log WHERE user_id = :user OR actor_id = :user ORDER BY id""",
 }  # fmt: skip
@@ -79,6 +84,7 @@ ERASURES = (
     "DELETE FROM events WHERE job_id IN (SELECT id FROM jobs WHERE owner_id = :user)",
     "UPDATE providers SET name = '', address = NULL, agent_state = '{}' WHERE owner_id = :user",
     "UPDATE refunds SET reason = '' WHERE user_id = :user",
+    "DELETE FROM webhooks WHERE user_id = :user",  # with their deliveries; after jobs, in whose transactions they are read
 )
 
 

@@ -43,6 +43,7 @@ from fabric.api.routes import (
     social,
     statements,
     top_ups,
+    user_webhooks,
     wallet,
     webhooks,
 )
@@ -67,7 +68,7 @@ ROUTERS = (
     files.router, models.router, quotes.router, repeats.router, jobs.router, wallet.router, top_ups.router,
     top_ups.page, payouts.router, webhooks.router,
     statements.router, providers.router, marketplace.router,  # statements before providers, whose paths have any word there
-    events.router, operator.router, oversight.router, health.router, join.router, console.router,
+    user_webhooks.router, events.router, operator.router, oversight.router, health.router, join.router, console.router,
 )  # fmt: skip
 
 

@@ -100,6 +100,18 @@ class MailId(Id):
     prefix = "mail"
 
 
+class WebhookId(Id):
+    """An address that wants to be told."""
+
+    prefix = "whk"
+
+
+class DeliveryId(Id):
+    """One thing told to a webhook; its `webhook-id`."""
+
+    prefix = "msg"
+
+
 class FileId(Id):
     """An uploaded file."""
 

@@ -219,6 +219,21 @@ class BillingSettings(_Group):
     """A record is good when the machine has earned for so long, and lost nothing to a clawback for three times as long."""
 
 
+class WebhookSettings(_Group):
+    """Webhooks that are sent to users' addresses."""
+
+    endpoints_max: int = 20
+    """Webhooks of one user."""
+    timeout_s: float = 10.0
+    """A receiver must answer within so long."""
+    kept_days: float = 30.0
+    """Deliveries are listed, and can be sent again, for so long."""
+    private_addresses: bool = False
+    """Also send to addresses that are not global, such as those of your own network. Whoever has an account here then reaches them."""
+    http_to_loopback: bool = False
+    """Also send in clear to this machine itself, for trials."""
+
+
 class RaySettings(_Group):
     """The Ray cluster."""
 
@@ -268,6 +283,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     dispatch: DispatchSettings = DispatchSettings()
     billing: BillingSettings = BillingSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     ray: RaySettings = RaySettings()
 
     @cached_property

@@ -20,7 +20,7 @@ ACTS = frozenset({
     "password_changed", "password_reset_asked", "password_reset", "email_change_asked", "email_changed", "email_verified",
     "api_key_created", "api_key_deleted", "second_factor_on", "second_factor_off", "second_factor_refused",
     "recovery_codes_made", "recovery_code_used", "identity_linked", "identity_unlinked", "data_exported", "account_deleted",
-    "role_changed", "provider_banned", "credit_given",
+    "role_changed", "provider_banned", "credit_given", "webhook_created", "webhook_changed", "webhook_deleted",
 })  # fmt: skip
 """Every act that is kept."""
 

@@ -4,16 +4,13 @@ A code is good for its 30 seconds and the 30 on either side, and once. The secre
 hashed. API keys are not asked for it: they are made by somebody who was.
 """
 
-import base64
 import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
 
 import pyotp
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.fernet import InvalidToken
 
 from fabric.core import clock
 from fabric.core.errors import Conflict, Forbidden, SecondFactorNeeded, Unauthenticated
@@ -21,6 +18,7 @@ from fabric.core.ids import UserId
 from fabric.core.settings import AuthSettings
 from fabric.db.engine import Database, Transaction
 from fabric.identity import audit, proof_store, throttle
+from fabric.identity.cipher import SECOND_FACTOR, cipher
 from fabric.identity.letters import SECOND_FACTOR_OFF, SECOND_FACTOR_ON
 from fabric.identity.origin import Origin
 from fabric.identity.store import User
@@ -49,7 +47,7 @@ async def enrol(tx: Transaction, settings: AuthSettings, user: User) -> Enrolmen
         Conflict: a second factor is on.
     """
     secret = pyotp.random_base32()
-    if not await proof_store.write_second_factor(tx, user.id, secret=_cipher(settings).encrypt(secret.encode())):
+    if not await proof_store.write_second_factor(tx, user.id, secret=cipher(settings, SECOND_FACTOR).encrypt(secret.encode())):
         raise Conflict("A second factor is on; switch it off first.")
     return Enrolment(secret, pyotp.TOTP(secret, name=user.email, issuer=ISSUER).provisioning_uri())
 
@@ -133,7 +131,7 @@ async def _take_code(tx: Transaction, settings: AuthSettings, user: User, code: 
 def _step_of(settings: AuthSettings, encrypted: bytes, code: str) -> int | None:
     """The time step near now that this is the code of."""
     try:
-        totp = pyotp.TOTP(_cipher(settings).decrypt(encrypted).decode())
+        totp = pyotp.TOTP(cipher(settings, SECOND_FACTOR).decrypt(encrypted).decode())
     except InvalidToken:  # the key was changed: recovery codes still work
         return None
     present = int(clock.now().timestamp()) // STEP_S
@@ -142,13 +140,6 @@ def _step_of(settings: AuthSettings, encrypted: bytes, code: str) -> int | None:
         if hmac.compare_digest(totp.generate_otp(step).encode(), code.strip().encode()):
             found = step
     return found
-
-
-def _cipher(settings: AuthSettings) -> Fernet:
-    key = settings.totp_key or settings.jwt_key
-    assert key is not None, "wiring refuses settings without it"
-    derived = HKDF(SHA256(), 32, salt=None, info=b"fabric second factor").derive(key.get_secret_value().encode())
-    return Fernet(base64.urlsafe_b64encode(derived))
 
 
 def _hash(code: str) -> bytes:

@@ -15,6 +15,7 @@ from fabric.db.engine import Transaction
 from fabric.events import outbox
 from fabric.jobs.lifecycle import BUDGET_EXHAUSTED, DEADLINE_EXCEEDED, FUNDS, ending_event, require_open
 from fabric.jobs.statements import STATEMENTS
+from fabric.webhooks import outbox as webhooks
 
 JOBS_PER_TURN_MAX = 200
 
@@ -79,7 +80,7 @@ async def end_jobs(tx: Transaction, status: str, code: str | None, details: Mapp
 
 
 async def tell_ended(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Release the holds of jobs that have just ended, and write the event of each."""
+    """Release the holds of jobs that have just ended, write the event of each, and have webhooks told."""
     released: dict[Any, int] = {}
     for row in sorted(rows, key=lambda row: (row["owner_id"], row["id"])):  # one lock order of requestors' ledger accounts
         if row["held_nanos"] > 0:
@@ -89,6 +90,7 @@ async def tell_ended(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None
         await tx.execute(STATEMENTS["note_released"], parameters)
     events = [(JobId.of(row["id"]), ending_event(row["status"]), ending_data(row, released.get(row["id"], 0))) for row in rows]
     await outbox.record_many(tx, events)
+    await webhooks.queue(tx, [(job_id, event) for job_id, event, _ in events])
 
 
 def progress_data(row: Mapping[str, Any]) -> dict[str, Any]:

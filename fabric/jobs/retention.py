@@ -1,4 +1,4 @@
-"""Results are kept for as long as their job says, and go after a warning: an event of the job, and a mail to its owner."""
+"""Results are kept for as long as their job says, and go after a warning: an event of the job, a webhook, and a mail to its owner."""
 
 from datetime import datetime
 from itertools import groupby
@@ -10,6 +10,7 @@ from fabric.events import outbox
 from fabric.files.store import mark_garbage
 from fabric.jobs import store
 from fabric.mail import outbox as mails
+from fabric.webhooks import outbox as webhooks
 
 JOBS_PER_TURN_MAX = 100
 SUBTASKS_PER_TURN_MAX = 100_000
@@ -46,6 +47,7 @@ async def _warn(tx: Transaction, warning_s: float, public_url: str) -> int:
         await outbox.record_many(
             tx, [(job_id, "job.results_expiring", {"results_expire_at": at.isoformat()}) for job_id, at in warned.items()]
         )
+        await webhooks.queue(tx, [(job_id, "job.results_expiring") for job_id in warned])
         # Who wanted them for less than that anyway is not told by mail.
         owners = await store.addresses_of(tx, list(warned), warning_s)
         for address, going in groupby(owners, lambda row: row[0]):

@@ -36,6 +36,7 @@ from fabric.db.tables.mail import mails
 from fabric.db.tables.marketplace import demand_factors, market_samples, price_changes
 from fabric.db.tables.metadata import metadata
 from fabric.db.tables.providers import join_tokens, providers, slots
+from fabric.db.tables.webhooks import webhook_deliveries, webhooks
 
 __all__ = [
     "api_keys", "attempts", "audit_log", "auto_top_ups", "corrections", "demand_factors", "disputes", "emailed_tokens", "events",
@@ -43,5 +44,5 @@ __all__ = [
     "market_samples", "metadata", "model_versions", "models", "payments", "payout_accounts", "payouts", "price_changes", "promotions",
     "providers", "quotes", "recovery_codes", "refresh_tokens", "refunds", "sessions", "slots", "social_log_ins", "stripe_calls",
     "stripe_events", "subtasks", "throttles",
-    "users", "wallets",
+    "users", "wallets", "webhook_deliveries", "webhooks",
 ]  # fmt: skip

@@ -46,7 +46,8 @@ async def test_an_export_holds_everything_and_no_secret(api, alice, bob, owner_c
     assert {"notebook", "k"} <= {row["label"] for row in held["api_keys"]}
     assert held["manifest"]["rows"] == {name: len(rows) for name, rows in held.items() if name != "manifest"}
     assert all(
-        held[name] for name in ("files", "models", "jobs", "machines", "ledger_entries", "audit_log", "sessions", "payments")
+        held[name]
+        for name in ("files", "models", "jobs", "machines", "ledger_entries", "audit_log", "sessions", "payments", "webhooks")
     )
     for entry in held["ledger_entries"]:
         assert isinstance(entry["amount_nanos"], int)
@@ -105,6 +106,7 @@ async def test_after_the_end_nothing_says_who_it_was_and_the_books_stay(api, ali
         rows = str(await (await owner_connection.execute(f"SELECT t::text FROM {table} t")).fetchall())
         assert alice.email not in rows, table
         assert "alices" not in rows, table
+    assert (await (await owner_connection.execute("SELECT count(*) FROM webhooks")).fetchone()) == (0,)
     addresses = await (await owner_connection.execute("SELECT address FROM audit_log WHERE user_id = %s", [alice.id])).fetchall()
     assert set(addresses) == {(None,)}
     assert await (await owner_connection.execute(entries)).fetchone() == before

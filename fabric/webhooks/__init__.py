@@ -1,0 +1,1 @@
+"""Webhooks that are sent: users' addresses are told what happened to their jobs, signed, again after trouble."""
