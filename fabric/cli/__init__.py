@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fabric.cli import account, files, jobs, models, operate, providers, quotes, templates, wallet
+from fabric.cli import account, files, jobs, models, operate, providers, quotes, templates, wallet, webhooks
 from fabric.cli.commands import AsJson
 from fabric.cli.reach import connection, server_module
 
@@ -13,7 +13,7 @@ app = typer.Typer(help="Run ONNX models on machines that people own.", no_args_i
 for name, group in [
     ("jobs", jobs.app), ("templates", templates.app), ("models", models.app), ("files", files.app), ("quotes", quotes.app),
     ("wallet", wallet.app), ("providers", providers.app), ("account", account.account_app), ("keys", account.keys_app),
-    ("operator", operate.operator_app), ("token", operate.token_app), ("ledger", operate.ledger_app),
+    ("webhooks", webhooks.app),    ("operator", operate.operator_app), ("token", operate.token_app), ("ledger", operate.ledger_app),
 ]:  # fmt: skip
     app.add_typer(group, name=name)
 

@@ -1,4 +1,4 @@
-"""AsyncClient: credentials, then .jobs, .models, .files, .templates, .wallet, .providers, .market, .prices, .account, .keys."""
+"""AsyncClient: credentials, then .jobs, .models, .files, .templates, .wallet, .providers, .market, .prices, .account, .keys, .webhooks."""
 
 import os
 import uuid
@@ -20,6 +20,7 @@ from fabric.client._async.providers import Providers
 from fabric.client._async.templates import Templates
 from fabric.client._async.transport import OnCall, Transport
 from fabric.client._async.wallet import Wallet
+from fabric.client._async.webhooks import Webhooks
 from fabric.client.display import DryRunFacts, QuoteFacts
 from fabric.client.inputs import Input
 from fabric.client.options import job_options
@@ -78,6 +79,7 @@ class AsyncClient:
         self.prices = Prices(self._transport)
         self.providers = Providers(self._transport)
         self.wallet = Wallet(self._transport)
+        self.webhooks = Webhooks(self._transport)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,5 +1,5 @@
 # Made of fabric/client/_async/client.py by `make docs`; edit that one.
-"""Client: credentials, then .jobs, .models, .files, .templates, .wallet, .providers, .market, .prices, .account, .keys."""
+"""Client: credentials, then .jobs, .models, .files, .templates, .wallet, .providers, .market, .prices, .account, .keys, .webhooks."""
 
 import os
 import uuid
@@ -21,6 +21,7 @@ from fabric.client._sync.providers import Providers
 from fabric.client._sync.templates import Templates
 from fabric.client._sync.transport import OnCall, Transport
 from fabric.client._sync.wallet import Wallet
+from fabric.client._sync.webhooks import Webhooks
 from fabric.client.display import DryRunFacts, QuoteFacts
 from fabric.client.inputs import Input
 from fabric.client.options import job_options
@@ -79,6 +80,7 @@ class Client:
         self.prices = Prices(self._transport)
         self.providers = Providers(self._transport)
         self.wallet = Wallet(self._transport)
+        self.webhooks = Webhooks(self._transport)
 
     def __enter__(self) -> Self:
         return self

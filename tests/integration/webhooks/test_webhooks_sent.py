@@ -8,7 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
+from typer.testing import CliRunner
 
+from fabric.cli import app
+from fabric.client import AsyncClient
 from fabric.core.ids import JobId, WebhookId
 from fabric.core.settings import Settings, WebhookSettings
 from fabric.jobs import finish, retention
@@ -239,3 +242,31 @@ async def test_old_deliveries_are_forgotten(desk, settings, receiver, owner_conn
     )
     assert await outbox.forget_old(desk.bench.database, 30) == 1
     assert len(await told(desk, webhook)) == 1
+
+
+async def test_the_command_and_the_client_do_all_of_it(desk, live_url, settings, receiver, monkeypatch):
+    token = desk.alice.headers["Authorization"].removeprefix("Bearer ")
+    monkeypatch.setenv("FABRIC_URL", live_url)
+    monkeypatch.setenv("FABRIC_API_KEY", token)
+
+    async def command(*words: str):
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["webhooks", *words, "--json"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.output)
+
+    made = await command("create", receiver.url, "--event", "job.failed", "--description", "mine")
+    receiver.secret = made["secret"]
+    assert (made["events"], made["description"]) == (["job.failed"], "mine")
+    sent = await command("ping", made["id"])
+    assert await turn(desk, settings) == 1
+    (row,) = await command("deliveries", made["id"], "--redeliver", sent["id"])
+    assert (row["id"], row["status"]) == (sent["id"], "pending")
+    assert await turn(desk, settings) == 1
+    assert receiver.ids == [sent["id"]] * 2
+    assert not (await command("change", made["id"], "--off"))["enabled"]
+    async with AsyncClient(live_url, token) as client:
+        assert [row["id"] for row in await client.webhooks.list()] == [made["id"]]
+        changed = await client.webhooks.change(made["id"], events=["job.cancelled"], enabled=True)
+        assert (await client.webhooks.get(made["id"]))["events"] == changed["events"] == ["job.cancelled"]
+    assert await command("delete", made["id"]) == {"deleted": made["id"]}
+    assert await command("list") == []

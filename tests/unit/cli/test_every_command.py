@@ -34,7 +34,9 @@ def test_a_command_says_what_it_does_and_takes_json(path):
         assert "--explain" in options
 
 
-@pytest.mark.parametrize("noun", ["jobs", "models", "files", "wallet", "providers", "quotes", "keys", "account", "templates"])
+@pytest.mark.parametrize(
+    "noun", ["jobs", "models", "files", "wallet", "providers", "quotes", "keys", "account", "templates", "webhooks"]
+)
 def test_each_noun_has_its_commands(noun):
     listed = CliRunner().invoke(app, [noun, "--help"]).output
     assert "Usage" in listed
