@@ -100,7 +100,7 @@ export const forgot = createRoute({
   path: "/forgot",
   component: lazyRouteComponent(() => import("./pages/forgot"), "ForgotPage"),
 });
-const SETTINGS = ["profile", "security", "keys", "data"] as const;
+const SETTINGS = ["profile", "security", "keys", "webhooks", "data"] as const;
 export const settings = createRoute({
   getParentRoute: () => inside,
   path: "/settings",

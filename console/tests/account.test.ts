@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { deviceWords } from "../src/account/device";
 import { pathOf } from "../src/account/qr";
+import { deliveryWords, stateWords } from "../src/account/told";
 import { bpsOf } from "../src/operator/prices";
 
 test("a browser is called by its name and its system, a program as it calls itself", () => {
@@ -36,5 +37,31 @@ test("a commission is a percentage of at most half, to two places", () => {
     null,
     null,
     null,
+  ]);
+});
+
+test("a webhook says why it is off, and a delivery what became of it", () => {
+  const on = { enabled: true, switched_off_because: null, failing_since: null };
+  expect(
+    [
+      on,
+      { ...on, failing_since: "2026-01-01T00:00:00Z" },
+      { ...on, enabled: false },
+      { ...on, enabled: false, switched_off_because: "It answered 410." },
+    ].map(stateWords),
+  ).toEqual(["on", "on, but nothing comes through", "off", "off: It answered 410."]);
+  const sent = { status: "pending" as const, attempts: 0, failure: null, response_status: null };
+  expect(
+    [
+      sent,
+      { ...sent, attempts: 1, failure: "It answered 500." },
+      { ...sent, status: "delivered" as const, response_status: 204 },
+      { ...sent, status: "given_up" as const, failure: "It answered 500." },
+    ].map(deliveryWords),
+  ).toEqual([
+    "on its way",
+    "will be tried again after 1 try: It answered 500.",
+    "taken (204)",
+    "given up: It answered 500.",
   ]);
 });

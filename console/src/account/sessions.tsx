@@ -85,6 +85,7 @@ const ACTS: Record<string, string> = {
   api_key_created: "API key made",
   api_key_deleted: "API key deleted",
   email_verified: "Address confirmed",
+  webhook_created: "Webhook made",
 };
 export const actWords = (act: string) =>
   ACTS[act] ?? act.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase());

@@ -6,6 +6,7 @@ import { Deletion, Export } from "../account/leaving";
 import { Password } from "../account/password";
 import { SecondFactor } from "../account/second-factor";
 import { OwnActs, Sessions } from "../account/sessions";
+import { Webhooks } from "../account/webhooks";
 import { api, type Schemas } from "../api/client";
 import { apiKeys as keysQuery, me as meQuery } from "../api/queries";
 import { settings } from "../router";
@@ -31,7 +32,13 @@ const LIVES: [string, number | null][] = [
   ["for ever", null],
 ];
 
-const PARTS = { profile: "Profile", security: "Security", keys: "API keys", data: "Your data" } as const;
+const PARTS = {
+  profile: "Profile",
+  security: "Security",
+  keys: "API keys",
+  webhooks: "Webhooks",
+  data: "Your data",
+} as const;
 
 export function SettingsPage() {
   const me = useQuery(meQuery);
@@ -61,6 +68,7 @@ export function SettingsPage() {
 
 function Part({ part, me }: { part: keyof typeof PARTS; me: Schemas["MeOut"] }) {
   if (part === "keys") return <Keys />;
+  if (part === "webhooks") return <Webhooks />;
   if (part === "security") {
     return (
       <div className="columns even">
