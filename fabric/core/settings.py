@@ -60,7 +60,7 @@ class AuthSettings(_Group):
     refresh_token_s: int = 30 * 86_400
     """A refresh token is good for so long."""
     totp_key: SecretStr | None = None
-    """Encrypts the secrets of second factors in the database. `fabric up` makes one; empty: derived from the JWT key."""
+    """Encrypts the secrets of second factors and webhooks in the database. `fabric up` makes one; empty: derived from the JWT key."""
     public_url: str = "http://127.0.0.1:8700"
     """This endpoint as people's browsers reach it, for links in mails and social log-in. `fabric up` sets it."""
 

@@ -79,7 +79,12 @@ async def deliver(database: Database, settings: Settings) -> int:
     if not taken:
         return 0
     async with Sender(settings.webhooks) as sender:
-        return sum(await asyncio.gather(*(_send(database, settings.auth, sender, due) for due in taken)))
+        tries = (_send(database, settings.auth, sender, due) for due in taken)
+        ended = await asyncio.gather(*tries, return_exceptions=True)  # one that cannot be noted ends no other
+    for error in ended:
+        if isinstance(error, BaseException):
+            raise error
+    return sum(1 for was_taken in ended if was_taken)
 
 
 async def forget_old(database: Database, kept_days: float) -> int:
