@@ -16,8 +16,6 @@ from fabric.core.settings import WebhookSettings
 
 URL_CHARACTERS_MAX = 2000
 LOOPBACK_NAMES = frozenset({"localhost"})
-# They carry an IPv4 address inside, and whoever translates it decides where it leads.
-TRANSLATED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 PORTS = {"https": 443, "http": 80}
 PORTS_END = 65_536
 
@@ -81,7 +79,10 @@ def is_allowed(address: ipaddress.IPv4Address | ipaddress.IPv6Address, scheme: s
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_allowed(address.ipv4_mapped, scheme, settings)
-        if address.scope_id or address.sixtofour or address.teredo or any(address in network for network in TRANSLATED):
+        # Some carry an IPv4 address inside (6to4, Teredo, NAT64), and whoever translates it decides where it leads.
+        if address.scope_id or address.sixtofour or address.teredo or (address.is_reserved and not address.is_loopback):
+            return False
+        if address.is_site_local and not settings.private_addresses:
             return False
     if scheme == "http":
         return settings.http_to_loopback and address.is_loopback

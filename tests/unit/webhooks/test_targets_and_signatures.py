@@ -30,7 +30,7 @@ def test_https_to_somewhere_in_the_world_is_taken(url):
         "https://example.com/#part", "https://10.0.0.1/", "https://127.0.0.1/", "https://169.254.169.254/latest/meta-data",
         "https://[::1]/", "https://[::ffff:10.0.0.1]/", "https://[fd00::1]/", "https://0.0.0.0/", "https://100.64.0.1/",
         "https://exa mple.com/", "https://exämple.com/", "https://example.com/" + "a" * 2000, "https://[64:ff9b::a00:1]/",
-        "https://[2002:a00:1::]/", "https://224.0.0.1/", "https://example.com:99999/", "https://[::1",
+        "https://[2002:a00:1::]/", "https://[::10.0.0.1]/", "https://[fec0::1]/", "https://[64:ff9b:1::a00:1]/", "https://224.0.0.1/", "https://example.com:99999/", "https://[::1",
     ],
 )  # fmt: skip
 def test_everything_else_is_refused_when_it_is_made(url):
@@ -56,7 +56,13 @@ def test_settings_open_what_they_say_and_nothing_more(settings, url, is_taken):
 
 def test_a_name_leads_to_its_first_global_address_or_nowhere():
     assert chosen(["10.0.0.1", "93.184.216.34", "1.1.1.1"], "https", STRICT) == "93.184.216.34"
-    for addresses in (["10.0.0.1", "::1"], ["::ffff:127.0.0.1"], ["fe80::1%eth0"], []):
+    for addresses in (
+        ["10.0.0.1", "::1"],
+        ["::ffff:127.0.0.1"],
+        ["fe80::1%eth0"],
+        ["192.0.2.1", "192.168.1.1", "255.255.255.255"],
+        [],
+    ):
         with pytest.raises(TargetRefused):
             chosen(addresses, "https", STRICT)
 
