@@ -89,10 +89,12 @@ def wallet_limits(
 
 @app.command("onboard")
 def wallet_onboard(return_url: Annotated[str, typer.Argument(help="Where the form sends you afterwards.")]) -> None:
-    """A link to where you complete the account that your earnings are paid out to."""
+    """A link to where you complete the account that your earnings are paid out to; then what is still missing."""
     with connect() as client:
         url = client.wallet.onboarding_url(return_url)
-    tell({"url": url}, url)
+        account = client.wallet.payout_account()
+    missing = ", ".join(map(str, account["requirements"]))
+    tell({"url": url, **account}, url + (f"\nstill missing: {missing}" if missing else ""))
 
 
 @app.command("payout-account")

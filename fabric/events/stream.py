@@ -10,14 +10,13 @@ notification that is lost with a connection costs nothing: after each reconnect 
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import psycopg
 
 from fabric.core import clock
-from fabric.core.errors import RateLimited, Unavailable
+from fabric.core.errors import Unavailable
 from fabric.core.ids import JobId, UserId
 from fabric.core.telemetry import logger
 from fabric.db.engine import Database, Reader
@@ -29,7 +28,8 @@ RECONNECT_S_MAX = 5.0
 APPLICATION_NAME = "fabric-events"
 WATCHERS_RETRY_S = 5
 READS_AT_ONCE = 3  # however many wake together, most connections stay for ordinary requests
-ACCOUNT_STREAMS_MAX = 12  # of one account in one process: as many tabs as somebody has open
+ACCOUNT_STREAMS_MAX = 12
+"""Of one account in one process; one more ends the oldest, which nobody may read any more: a page that is left is noticed late."""
 
 log = logger(__name__)
 
@@ -40,6 +40,13 @@ class Bell:
     def __init__(self, rung: asyncio.Event) -> None:
         """Listen to this event."""
         self._rung = rung
+        self.is_over = False
+        """Whether a younger one took its place: whoever listens goes."""
+
+    def end(self) -> None:
+        """Have whoever listens go, at once."""
+        self.is_over = True
+        self._rung.set()
 
     def hush(self) -> None:
         """Forget what rang so far: call it before looking, so that what is committed from then on rings again."""
@@ -61,7 +68,7 @@ class EventHub:
         self._database = database
         self._watchers_max = watchers_max
         self._watchers = 0
-        self._accounts: Counter[UserId] = Counter()
+        self._accounts: dict[UserId, list[Bell]] = {}
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._listener: asyncio.Task[None] | None = None
@@ -116,19 +123,23 @@ class EventHub:
     def account(self, user_id: UserId) -> Iterator[Bell]:
         """Watch an account for as long as the block runs: a bell that rings when its jobs or machines have news.
 
+        One that is too many ends the oldest.
+
         Raises:
-            RateLimited: this account is watched often enough.
             Unavailable: too many are watching.
         """
-        if self._accounts[user_id] >= ACCOUNT_STREAMS_MAX:
-            raise RateLimited(f"{ACCOUNT_STREAMS_MAX} streams of this account are open.", retry_after_s=WATCHERS_RETRY_S)
         with self.watching(), self._hung(user_id.hex) as bell:
-            self._accounts[user_id] += 1
+            bells = self._accounts.setdefault(user_id, [])
+            bells.append(bell)
+            if len(bells) > ACCOUNT_STREAMS_MAX:
+                bells.pop(0).end()
             try:
                 yield bell
             finally:
-                self._accounts[user_id] -= 1
-                self._accounts += Counter()  # forgets who watches no more
+                if bell in bells:
+                    bells.remove(bell)
+                if not bells:
+                    self._accounts.pop(user_id, None)
 
     @contextmanager
     def watching(self) -> Iterator[None]:

@@ -27,8 +27,8 @@ export function Earnings({ of }: { of: MachineEarnings }) {
             </dd>
           </div>
         ))}
-        {!of.livemode && <span className="badge play">play money</span>}
       </dl>
+      {!of.livemode && <span className="badge play">play money</span>}
       <div className="histogram small-bars" role="img" aria-label={`Earned in ${plural(of.days.length, "day")}`}>
         {of.days.map(({ day, earned, seconds, subtasks }) => (
           <i

@@ -102,7 +102,7 @@ async def _stream(look: _Look, mark: str, *, livemode: bool) -> AsyncGenerator[s
         for name, body in _opening(seen, mark, livemode=livemode):
             yield _sse(seen.mark, name, body)
         told_at = monotonic_s()
-        while monotonic_s() < ends_at:
+        while monotonic_s() < ends_at and not bell.is_over:
             if (found := await look.next(bell)) is not None:
                 for name, body in bodies_of(changes(seen, found), livemode=livemode):
                     yield _sse(found.mark, name, body)

@@ -140,14 +140,16 @@ async def test_a_key_hears_of_what_it_may_see_and_one_that_sees_nothing_is_refus
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 
 
-async def test_one_account_has_so_many_streams_and_no_more(bench, browser):
+async def test_one_stream_too_many_of_an_account_ends_its_oldest_and_no_other(bench, browser):
     headers = bench.person.headers
-    async with many(browser, headers, ACCOUNT_STREAMS_MAX):
-        refused = await browser.get(PATH, headers=headers)
-        assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
-        other = await register(browser)
-        async with following(browser, other.headers) as events:
-            assert (await anext(events))[1] == "start_over"
+    other = await register(browser)
+    async with following(browser, other.headers) as theirs, following(browser, headers) as oldest:
+        assert [(await anext(events))[1] for events in (theirs, oldest)] == ["start_over", "start_over"]
+        async with many(browser, headers, ACCOUNT_STREAMS_MAX - 1), following(browser, headers) as newest:
+            assert (await anext(newest))[1] == "start_over"
+            assert [name async for _, name, _ in oldest if name == "start_over"] == []  # it ends
+            await bench.provider()
+            assert [(await heard(events, "network"))[1]["providers_online"] for events in (newest, theirs)] == [1, 1]
 
 
 @asynccontextmanager
