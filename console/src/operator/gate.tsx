@@ -71,7 +71,7 @@ export function Gate() {
         <dl className="pairs">
           {refused.map((one) => (
             <div key={`${one.method} ${one.reason}`} className="pair">
-              <dt>
+              <dt className="wrap">
                 {one.method}, {one.reason}
               </dt>
               <dd className="num">{countText(one.count)}</dd>
