@@ -97,7 +97,7 @@ def test_the_command_line_trusts_what_it_is_told_to_trust(encrypted_fabric):
     del environment["FABRIC_FINGERPRINT"]
     refused = subprocess.run([*command, "wallet", "show"], env=environment, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
-    assert "WrongCertificate" in refused.stdout
+    assert "WrongCertificate" in refused.stderr
     file = str(encrypted_fabric.home.path / "certificate.pem")
     by_file = subprocess.run(
         [*command, "--ca-file", file, "wallet", "show"], env=environment, capture_output=True, text=True, check=False
