@@ -193,7 +193,10 @@ function SlotRow({
 /** How busy and how hot it is. */
 function Loads({ machine, live }: { machine: Machine; live: Live }) {
   const loads = [
-    ...(live.cpuPercent === null ? [] : [{ name: "Processor", percent: live.cpuPercent, text: "" }]),
+    // An agent that tells of its devices tells of its processor among them.
+    ...(live.cpuPercent === null || live.devices.length > 0
+      ? []
+      : [{ name: "Processor", percent: live.cpuPercent, text: "" }]),
     ...live.devices.map((device) => ({ name: device.name, percent: device.utilisation, text: deviceText(device) })),
   ];
   if (loads.length === 0) return null;
