@@ -25,6 +25,7 @@ const OF_OWNERS = { machines: "/machines" };
 const OF_OPERATORS = { operator: "/operator", ledger: "/operator?part=ledger", prices: "/operator?part=prices" };
 /** What somebody does on a page before the picture is taken. */
 const DOES = {
+  machines: (page) => page.locator(".earnings").nth(1).waitFor(),
   // Every picture is there but the one that is damaged.
   job: (page) => page.waitForFunction(() => document.querySelectorAll(".tile-blank").length <= 1),
   ledger: async (page) => {
