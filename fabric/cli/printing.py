@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fabric.cli.commands import fail, manner
+from fabric.client import display
 
 console = Console()
 PIPE_WIDTH = 250
@@ -102,15 +103,12 @@ def shapes(tensors: dict[str, Any]) -> str:
 
 def dollars(money: Mapping[str, Any] | None) -> str:
     """An amount of the endpoint's, exact, without zeros that say nothing; nothing when there is none."""
-    if not money:
-        return GONE
-    whole, _, part = str(money["usd"]).partition(".")
-    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
+    return display.dollars(money) if money else GONE
 
 
 def usd(money: Mapping[str, Any] | None) -> str:
     """The same with its unit."""
-    return f"{dollars(money)} USD" if money else GONE
+    return display.money(money) if money else GONE
 
 
 def write_results(job: Any, output: Path) -> None:

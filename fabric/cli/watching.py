@@ -15,8 +15,8 @@ from rich.text import Text
 from fabric.cli.commands import manner
 from fabric.cli.printing import GONE, console, dollars
 from fabric.client import Client, Job
+from fabric.client.streams import FINISHED
 
-FINISHED = {"succeeded", "failed", "cancelled"}
 RECENT = 20
 LOOK_S = 1.0
 LOOK_AGAIN_S = 20

@@ -192,8 +192,13 @@ def text(value: Any) -> str:
 
 def money(amount: Facts) -> str:
     """`{"usd_nanos", "usd"}` as a person reads it: cents, and further digits only where there are any."""
+    return f"{dollars(amount)} USD"
+
+
+def dollars(amount: Facts) -> str:
+    """The same without its unit."""
     whole, _, digits = str(amount["usd"]).partition(".")
-    return f"{whole}.{digits.rstrip('0').ljust(2, '0')} USD"
+    return f"{whole}.{digits.rstrip('0').ljust(2, '0')}"
 
 
 def duration(seconds: float) -> str:

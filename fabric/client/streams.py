@@ -11,6 +11,8 @@ from fabric.client.errors import FabricClientError
 from fabric.codecs.frame import decode_frame
 
 PART_HEADER = struct.Struct("<IIQ")  # item_start, item_count, frame bytes
+FINISHED = {"succeeded", "failed", "cancelled"}
+"""States in which a job stays, and after which its events end."""
 Event = tuple[int, str, dict[str, Any]]
 Part = tuple[int, int, bytes]
 Arrays = dict[str, "np.ndarray[Any, Any]"]

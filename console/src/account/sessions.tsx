@@ -4,7 +4,7 @@ import { useState } from "react";
 import { api } from "../api/client";
 import { signOut } from "../shell";
 import { Confirm } from "../ui/dialog";
-import { Ago, Empty, Failure, Skeleton } from "../ui/small";
+import { Ago, Empty, Failure, Older, Skeleton } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
 import { deviceWords } from "./device";
 
@@ -120,9 +120,7 @@ export function OwnActs() {
       </ul>
       {query.hasNextPage && (
         <div>
-          <button type="button" className="button small" onClick={() => void query.fetchNextPage()}>
-            Show older
-          </button>
+          <Older of={query} />
         </div>
       )}
     </section>

@@ -3,7 +3,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, type Schemas } from "../api/client";
 import { Confirm } from "../ui/dialog";
-import { Ago, CopyButton, Empty, Failure, Field, Skeleton } from "../ui/small";
+import { Ago, Empty, Failure, Field, ShownOnce, Skeleton } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
 import { deliveryWords, EVENTS, type Event, stateWords } from "./told";
 
@@ -35,18 +35,9 @@ export function Webhooks() {
         </button>
       </div>
       {made && (
-        <div className="notice" role="status">
-          <strong>Copy the secret now; it is shown this once. It tells your program that we have written.</strong>
-          <div className="secret">
-            <code>{made.secret}</code>
-            <CopyButton text={made.secret} what="secret" />
-          </div>
-          <div>
-            <button type="button" className="button small" onClick={() => setMade(null)}>
-              I have it
-            </button>
-          </div>
-        </div>
+        <ShownOnce secret={made.secret} what="secret" onDone={() => setMade(null)}>
+          Copy the secret now; it is shown this once. It tells your program that we have written.
+        </ShownOnce>
       )}
       {making && (
         <NewWebhook

@@ -77,15 +77,25 @@ export const machines = queryOptions({
   queryKey: ["machines"],
   queryFn: () => api.get("/api/v1/providers", { query: { limit: 200 } }),
 });
-export const machineEarnings = (id: string) =>
+/** What the fabric works out for one machine: asked when its state changes and now and then, not at each of its heartbeats. */
+const WORKED_OUT_MS = 30_000;
+export const machineEarnings = (machine: Schemas["ProviderOut"]) =>
   queryOptions({
-    queryKey: ["machines", "earnings", id],
-    queryFn: () => api.get("/api/v1/providers/{provider_id}/earnings", { path: { provider_id: id } }),
+    queryKey: ["machine-earnings", machine.id],
+    queryFn: () => api.get("/api/v1/providers/{provider_id}/earnings", { path: { provider_id: machine.id } }),
+    refetchInterval: WORKED_OUT_MS,
   });
-export const machineReasons = (id: string) =>
+export const machineReasons = (machine: Schemas["ProviderOut"]) =>
   queryOptions({
-    queryKey: ["machines", "reasons", id],
-    queryFn: () => api.get("/api/v1/providers/{provider_id}/reasons", { path: { provider_id: id } }),
+    queryKey: [
+      "machine-reasons",
+      machine.id,
+      machine.status,
+      machine.holding?.by,
+      machine.slots.map((slot) => [slot.enabled, slot.price_per_hour.usd_nanos]),
+    ],
+    queryFn: () => api.get("/api/v1/providers/{provider_id}/reasons", { path: { provider_id: machine.id } }),
+    refetchInterval: WORKED_OUT_MS,
   });
 export const joinTokens = queryOptions({
   queryKey: ["join-tokens"],

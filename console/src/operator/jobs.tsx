@@ -4,7 +4,7 @@ import { api } from "../api/client";
 import { waitingWords } from "../jobs/words";
 import { countText } from "../ui/amounts";
 import { Ago, Id, Money, Status } from "../ui/small";
-import { FIRST, nextOf, OnlyOf, Owner, Paged } from "./paged";
+import { FIRST, nextOf, Owner, Paged, StatesHead } from "./paged";
 
 const STATES = ["queued", "running", "succeeded", "failed", "cancelled"] as const;
 
@@ -19,22 +19,7 @@ export function AllJobs({ user }: { user: string | undefined }) {
   });
   return (
     <section className="sheet flush">
-      <div className="sheet-head">
-        <h2>Jobs</h2>
-        <fieldset className="segments">
-          <legend className="visually-hidden">Only those that are</legend>
-          {[null, ...STATES].map((one) => (
-            <button type="button" key={one ?? "all"} aria-pressed={one === status} onClick={() => setStatus(one)}>
-              {one ?? "all"}
-            </button>
-          ))}
-        </fieldset>
-      </div>
-      {user && (
-        <div className="sheet-head">
-          <OnlyOf user={user} part="jobs" />
-        </div>
-      )}
+      <StatesHead title="Jobs" states={STATES} shown={status} show={setStatus} user={user} part="jobs" />
       <Paged
         query={query}
         nothing="No job is in that state."

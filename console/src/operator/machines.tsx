@@ -4,7 +4,7 @@ import { api, type Schemas } from "../api/client";
 import { Dialog } from "../ui/dialog";
 import { Ago, Failure, Field, Status } from "../ui/small";
 import { toast } from "../ui/toasts";
-import { FIRST, nextOf, OnlyOf, Owner, Paged } from "./paged";
+import { FIRST, nextOf, Owner, Paged, StatesHead } from "./paged";
 
 type Machine = Schemas["AnyMachineOut"];
 const STATES = ["online", "offline", "paused", "removed"] as const;
@@ -21,22 +21,7 @@ export function AllMachines({ user }: { user: string | undefined }) {
   });
   return (
     <section className="sheet flush">
-      <div className="sheet-head">
-        <h2>Machines</h2>
-        <fieldset className="segments">
-          <legend className="visually-hidden">Only those that are</legend>
-          {[null, ...STATES].map((one) => (
-            <button type="button" key={one ?? "all"} aria-pressed={one === status} onClick={() => setStatus(one)}>
-              {one ?? "all"}
-            </button>
-          ))}
-        </fieldset>
-      </div>
-      {user && (
-        <div className="sheet-head">
-          <OnlyOf user={user} part="machines" />
-        </div>
-      )}
+      <StatesHead title="Machines" states={STATES} shown={status} show={setStatus} user={user} part="machines" />
       <Paged
         query={query}
         nothing="No machine is in that state."

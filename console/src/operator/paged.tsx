@@ -2,7 +2,7 @@
 import type { UseInfiniteQueryResult } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
-import { Empty, Failure, Skeleton } from "../ui/small";
+import { Empty, Failure, Older, Skeleton } from "../ui/small";
 
 interface Page<T> {
   data: T[];
@@ -36,15 +36,46 @@ export function Paged<T>({
       {query.hasNextPage && (
         <div className="list">
           <div className="line">
-            <button
-              type="button"
-              className="button small"
-              disabled={query.isFetchingNextPage}
-              onClick={() => void query.fetchNextPage()}
-            >
-              Show older
-            </button>
+            <Older of={query} />
           </div>
+        </div>
+      )}
+    </>
+  );
+}
+
+/** The head of a list of everybody's: which states it shows, and whose. */
+export function StatesHead<S extends string>({
+  title,
+  states,
+  shown,
+  show,
+  user,
+  part,
+}: {
+  title: string;
+  states: readonly S[];
+  shown: S | null;
+  show: (state: S | null) => void;
+  user: string | undefined;
+  part: "jobs" | "machines";
+}) {
+  return (
+    <>
+      <div className="sheet-head">
+        <h2>{title}</h2>
+        <fieldset className="segments">
+          <legend className="visually-hidden">Only those that are</legend>
+          {[null, ...states].map((one) => (
+            <button type="button" key={one ?? "all"} aria-pressed={one === shown} onClick={() => show(one)}>
+              {one ?? "all"}
+            </button>
+          ))}
+        </fieldset>
+      </div>
+      {user && (
+        <div className="sheet-head">
+          <OnlyOf user={user} part={part} />
         </div>
       )}
     </>
@@ -60,7 +91,7 @@ export function Owner({ id, email, part }: { id: string; email: string; part: "j
   );
 }
 
-export function OnlyOf({ user, part }: { user: string; part: "jobs" | "machines" }) {
+function OnlyOf({ user, part }: { user: string; part: "jobs" | "machines" }) {
   return (
     <span className="row small">
       <span className="badge">

@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, type Schemas } from "../api/client";
-import { Ago, Failure, Field, Skeleton } from "../ui/small";
+import { Ago, Failure, Field, Older, Skeleton } from "../ui/small";
 import { toast } from "../ui/toasts";
 import { FIRST, nextOf } from "./paged";
 
@@ -259,9 +259,7 @@ function Changes() {
       </ul>
       {query.hasNextPage && (
         <div>
-          <button type="button" className="button small" onClick={() => void query.fetchNextPage()}>
-            Show older
-          </button>
+          <Older of={query} />
         </div>
       )}
     </section>

@@ -52,7 +52,7 @@ export function MachinesPage() {
 
 /** A machine with what the fabric says of its earnings, once it has said it. */
 function OwnMachine({ machine }: { machine: Schemas["ProviderOut"] }) {
-  const reasons = useQuery(machineReasons(machine.id)).data?.reasons;
-  const earnings = useQuery(machineEarnings(machine.id)).data;
+  const reasons = useQuery(machineReasons(machine)).data?.reasons;
+  const earnings = useQuery(machineEarnings(machine)).data;
   return <MachineSheet machine={machine} {...(reasons && { reasons })} {...(earnings && { earnings })} />;
 }

@@ -12,7 +12,7 @@ import { apiKeys as keysQuery, me as meQuery } from "../api/queries";
 import { settings } from "../router";
 import { signOut } from "../shell";
 import { Confirm } from "../ui/dialog";
-import { Ago, CopyButton, Empty, Failure, Field, Head, Id, Skeleton } from "../ui/small";
+import { Ago, Empty, Failure, Field, Head, Id, ShownOnce, Skeleton } from "../ui/small";
 import { setTheme, THEMES, useTheme } from "../ui/theme";
 import { toast } from "../ui/toasts";
 import "../styles/account.css";
@@ -145,18 +145,9 @@ function Keys() {
         </button>
       </div>
       {made && (
-        <div className="notice" role="status">
-          <strong>Copy the key now; it is shown this once.</strong>
-          <div className="secret">
-            <code>{made.key}</code>
-            <CopyButton text={made.key} what="key" />
-          </div>
-          <div>
-            <button type="button" className="button small" onClick={() => setMade(null)}>
-              I have it
-            </button>
-          </div>
-        </div>
+        <ShownOnce secret={made.key} what="key" onDone={() => setMade(null)}>
+          Copy the key now; it is shown this once.
+        </ShownOnce>
       )}
       {making && (
         <NewKey

@@ -8,7 +8,7 @@ import { PlayMoney } from "../shell";
 import { secondsText, typedAmount } from "../ui/amounts";
 import { DayBars } from "../ui/day-bars";
 import { Dialog } from "../ui/dialog";
-import { Ago, Empty, Fact, Failure, Field, Head, Money, Skeleton } from "../ui/small";
+import { Ago, Empty, Fact, Failure, Field, Head, Money, Older, Skeleton } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
 
 export function WalletPage() {
@@ -172,14 +172,7 @@ function Entries() {
       {query.hasNextPage && (
         <div className="list">
           <div className="line">
-            <button
-              type="button"
-              className="button small"
-              disabled={query.isFetchingNextPage}
-              onClick={() => query.fetchNextPage()}
-            >
-              Show older
-            </button>
+            <Older of={query} />
           </div>
         </div>
       )}

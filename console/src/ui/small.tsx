@@ -243,3 +243,45 @@ export function Field({
     </label>
   );
 }
+
+/** The next page of a list that goes back in time, on demand. */
+export function Older({ of }: { of: { isFetchingNextPage: boolean; fetchNextPage: () => unknown } }) {
+  return (
+    <button
+      type="button"
+      className="button small"
+      disabled={of.isFetchingNextPage}
+      onClick={() => void of.fetchNextPage()}
+    >
+      Show older
+    </button>
+  );
+}
+
+/** A secret that is told this once, to be copied. */
+export function ShownOnce({
+  secret,
+  what,
+  children,
+  onDone,
+}: {
+  secret: string;
+  what: string;
+  children: ReactNode;
+  onDone: () => void;
+}) {
+  return (
+    <div className="notice" role="status">
+      <strong>{children}</strong>
+      <div className="secret">
+        <code>{secret}</code>
+        <CopyButton text={secret} what={what} />
+      </div>
+      <div>
+        <button type="button" className="button small" onClick={onDone}>
+          I have it
+        </button>
+      </div>
+    </div>
+  );
+}

@@ -16,13 +16,12 @@ from fabric.client.frames import frame_of
 from fabric.client.options import job_options
 from fabric.client.outages import OUTAGE_S_MAX
 from fabric.client.progress import Progress
-from fabric.client.streams import Arrays, Assembly, Event, PartReader, finished
+from fabric.client.streams import FINISHED, Arrays, Assembly, Event, PartReader, finished
 from fabric.client.timeline import TIMELINE_SUBTASKS_MAX, Timeline
 
 if TYPE_CHECKING:
     import pandas
 
-FINISHED = {"succeeded", "failed", "cancelled"}
 POLL_S = 20
 RESULTS_TIMEOUT_S = 600.0
 

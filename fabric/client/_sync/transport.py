@@ -48,7 +48,7 @@ class Transport:
             if on_call:
                 on_call(response)
 
-        self._hooks = {"response": [seen]}
+        self._hooks = {"response": [seen] if on_call else []}
         self._http = httpx.Client(
             base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout_s, connect=5.0), trust_env=False,
             verify=self._trust.verification(), event_hooks=self._hooks,
