@@ -22,7 +22,8 @@ export function Webhooks() {
   const [making, setMaking] = useState(false);
   const [made, setMade] = useState<Schemas["WebhookCreated"] | null>(null);
   const [deleting, setDeleting] = useState<Webhook | null>(null);
-  const renew = () => client.invalidateQueries({ queryKey: KEY });
+  // The list alone: what was told to a webhook that is gone must not be asked for.
+  const renew = () => client.invalidateQueries({ queryKey: KEY, exact: true });
   return (
     <section className="sheet">
       <div className="row apart">
