@@ -90,9 +90,11 @@ const wallet = createRoute({
   path: "/wallet",
   component: lazyRouteComponent(() => import("./pages/wallet"), "WalletPage"),
 });
-const market = createRoute({
+export const market = createRoute({
   getParentRoute: () => inside,
   path: "/marketplace",
+  validateSearch: (search: Record<string, unknown>): { model?: string } =>
+    typeof search.model === "string" ? { model: search.model } : {},
   component: lazyRouteComponent(() => import("./pages/marketplace"), "MarketplacePage"),
 });
 export const forgot = createRoute({

@@ -56,11 +56,14 @@ export const results = (id: string) =>
     queryKey: ["jobs", "results", id],
     queryFn: () => api.get("/api/v1/jobs/{job_id}/results", { path: { job_id: id } }),
   });
+/** What the fabric works out, and no event tells: asked again once in a while. */
+const WORKED_OUT_MS = 30_000;
 export const models = infiniteQueryOptions({
   queryKey: ["models", "list"],
   queryFn: ({ pageParam }) => api.get("/api/v1/models", { query: { limit: PAGE, cursor: pageParam } }),
   initialPageParam: first,
   getNextPageParam: nextOf,
+  refetchInterval: WORKED_OUT_MS, // what could run them now
 });
 export const model = (reference: string) =>
   queryOptions({
@@ -78,7 +81,6 @@ export const machines = queryOptions({
   queryFn: () => api.get("/api/v1/providers", { query: { limit: 200 } }),
 });
 /** What the fabric works out for one machine: asked when its state changes and now and then, not at each of its heartbeats. */
-const WORKED_OUT_MS = 30_000;
 export const machineEarnings = (machine: Schemas["ProviderOut"]) =>
   queryOptions({
     queryKey: ["machine-earnings", machine.id],

@@ -2983,6 +2983,29 @@ export interface components {
             slots: components["schemas"]["SlotIn"][];
         };
         /**
+         * CapacityNowOut
+         * @description Which slots on line could run a model now.
+         */
+        CapacityNowOut: {
+            /** @description Of a million items on the cheapest slot of others, one item being too little to write down; null: there is none. */
+            price_per_million: components["schemas"]["Money"] | null;
+            /**
+             * Slots
+             * @description Of others, where jobs of yours may run.
+             */
+            slots: number;
+            /**
+             * Slots Free
+             * @description Of these, those that work on nothing.
+             */
+            slots_free: number;
+            /**
+             * Slots Own
+             * @description On your own machines: jobs run there only if they say so, and then cost nothing.
+             */
+            slots_own: number;
+        };
+        /**
          * CapacityOut
          * @description Slots that suit the job.
          */
@@ -4150,6 +4173,8 @@ export interface components {
             };
             /** Name */
             name: string;
+            /** @description Where models are listed or shown: what could run it now. */
+            now?: components["schemas"]["CapacityNowOut"] | null;
             /**
              * Operators
              * @description How often each operator occurs.

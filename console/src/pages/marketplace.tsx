@@ -1,8 +1,10 @@
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { models as modelsQuery, offers as offersQuery, stats as statsQuery } from "../api/queries";
 import { Compare } from "../market/compare";
 import { ANY, keyOf, narrowed, type Offer, SORTS, type Sort, sorted, type Wanted } from "../market/offers";
+import { market as route } from "../router";
 import { countText, plural } from "../ui/amounts";
 import { Empty, Fact, Failure, Field, Head, Money, Skeleton, Status } from "../ui/small";
 import "../styles/marketplace.css";
@@ -10,10 +12,11 @@ import "../styles/marketplace.css";
 const COMPARED_MAX = 4;
 
 export function MarketplacePage() {
-  const [model, setModel] = useState("");
+  const { model = "" } = route.useSearch();
+  const navigate = useNavigate();
   const query = useQuery({ ...offersQuery(model), placeholderData: keepPreviousData });
   const stats = useQuery(statsQuery);
-  const [sort, setSort] = useState<Sort>("deal");
+  const [sort, setSort] = useState<Sort>(model ? "item" : "deal");
   const [wanted, setWanted] = useState<Wanted>(ANY);
   const [compared, setCompared] = useState<readonly string[]>([]);
   const all = query.data?.data ?? [];
@@ -43,7 +46,7 @@ export function MarketplacePage() {
         onSort={setSort}
         model={model}
         onModel={(name) => {
-          setModel(name);
+          void navigate({ to: "/marketplace", search: name ? { model: name } : {}, replace: true });
           setSort(name ? "item" : "deal");
         }}
       />

@@ -5,6 +5,7 @@ import { api, type Schemas } from "../api/client";
 import { model as modelQuery } from "../api/queries";
 import { CardEditor } from "../models/card-editor";
 import { withCard } from "../models/drop-model";
+import { RunsNow } from "../models/runs-now";
 import { shapeText } from "../models/shape";
 import { TryIt } from "../models/try-it";
 import { Versions } from "../models/versions";
@@ -88,6 +89,12 @@ function Shown({ model, reference }: { model: Model; reference: string }) {
           {bytesText(model.profile.memory_bytes)}
         </Fact>
       </dl>
+      <p className="row">
+        <RunsNow model={model} />
+        <Link to="/marketplace" search={{ model: model.name }}>
+          Compare slots
+        </Link>
+      </p>
       {editing && <Editor model={model} onDone={() => setEditing(false)} />}
       <div className="columns">
         <div className="stack wide">

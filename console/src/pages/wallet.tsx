@@ -7,7 +7,7 @@ import { entryWhy, entryWords, payoutWords } from "../jobs/words";
 import { PlayMoney } from "../shell";
 import { secondsText, typedAmount } from "../ui/amounts";
 import { DayBars } from "../ui/day-bars";
-import { Dialog } from "../ui/dialog";
+import { Confirm, Dialog } from "../ui/dialog";
 import { Ago, Empty, Fact, Failure, Field, Head, Money, Older, Skeleton } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
 
@@ -335,6 +335,8 @@ function Payouts() {
     retry: false,
   });
   const client = useQueryClient();
+  const [asking, setAsking] = useState(false);
+  const [key, setKey] = useState(randomKey);
   if (account.isPending) return <Skeleton lines={3} />;
   if (account.error) {
     return (
@@ -351,10 +353,11 @@ function Payouts() {
       .post("/api/v1/payouts/account/onboarding", { body: { return_url: location.href } })
       .then((made) => location.assign(made.url), toastError);
   const payOut = () =>
-    api.post("/api/v1/payouts", { body: {} }).then(() => {
+    api.post("/api/v1/payouts", { body: {}, idempotencyKey: key }).then(() => {
       toast("It is on its way.");
+      setKey(randomKey());
       return client.invalidateQueries({ queryKey: ["wallet"] });
-    }, toastError);
+    });
   return (
     <section className="sheet">
       <div className="row apart">
@@ -369,7 +372,7 @@ function Payouts() {
       )}
       <div className="row">
         {data.status === "ready" ? (
-          <button type="button" className="button" disabled={!enough} onClick={() => void payOut()}>
+          <button type="button" className="button" disabled={!enough} onClick={() => setAsking(true)}>
             Pay out <Money of={data.available} />
           </button>
         ) : (
@@ -378,6 +381,18 @@ function Payouts() {
           </button>
         )}
       </div>
+      {asking && (
+        <Confirm
+          title="Pay out what you earned?"
+          verb="Pay it out"
+          danger={false}
+          onClose={() => setAsking(false)}
+          act={payOut}
+        >
+          <Money of={data.available} /> go to your bank account. That takes some days and cannot be called back; what is
+          still maturing stays.
+        </Confirm>
+      )}
       <ul className="list tightly">
         {list.data?.data.map((payout) => (
           <li key={payout.id} className="row apart">
