@@ -5722,6 +5722,11 @@ export interface components {
             enabled: boolean;
             /** Execution Provider */
             execution_provider: string;
+            /**
+             * Is Busy
+             * @description Whether it works on something now.
+             */
+            is_busy: boolean;
             /** Memory Gib */
             memory_gib: number;
             /**
@@ -5740,6 +5745,11 @@ export interface components {
             slot: number;
             /** Threads */
             threads: number;
+            /**
+             * Works On
+             * @description The model, by name; null: on nothing, or on a private model of somebody else.
+             */
+            works_on: string | null;
         };
         /**
          * SlotStateIn

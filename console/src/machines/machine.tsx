@@ -1,6 +1,6 @@
 /** One machine of one's own: how it is, what it does, what it asks, and what can be done with it. */
 import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { api, type Schemas } from "../api/client";
 import { Confirm } from "../ui/dialog";
 import { Ago, Bar, Id, Money, Status } from "../ui/small";
@@ -170,7 +170,7 @@ function SlotRow({
       <td className="num" data-label="Memory">
         {slot.memory_gib.toFixed(1)} GiB
       </td>
-      <td data-label="Now">{slot.enabled ? (state ?? "off line") : "switched off"}</td>
+      <td data-label="Now">{nowText(slot, state)}</td>
       <td className="num" data-label="For an hour">
         <span>
           <Money of={slot.price_per_hour} />
@@ -188,6 +188,17 @@ function SlotRow({
       </td>
     </tr>
   );
+}
+
+/** What a slot does now; `state`: what its agent said of it last. */
+function nowText(slot: Slot, state: string | undefined): ReactNode {
+  if (slot.is_busy)
+    return (
+      <span className="status accent live">
+        {slot.works_on ? `works on ${slot.works_on}` : "works on a private model"}
+      </span>
+    );
+  return slot.enabled ? (state ?? "off line") : "switched off";
 }
 
 /** How busy and how hot it is. */

@@ -49,8 +49,8 @@ class MachineNowOut(ProviderOut):
     @classmethod
     def seen(cls, now: MachineNow) -> "MachineNowOut":
         """Show a machine."""
-        shown = ProviderOut.of(now.machine).model_dump()
-        return cls.model_validate({**shown, "slots_busy": now.slots_busy, "earned": Money.of(now.earned_nanos)})
+        shown = ProviderOut.of(now.machine, now.work).model_dump()
+        return cls.model_validate({**shown, "slots_busy": len(now.work), "earned": Money.of(now.earned_nanos)})
 
 
 class MachinesChangedOut(Body):

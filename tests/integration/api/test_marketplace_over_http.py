@@ -99,3 +99,20 @@ async def test_a_model_says_what_could_run_it_now_and_for_how_much(api, bench, d
     assert (shown["now"]["slots"], shown["now"]["slots_free"], shown["now"]["slots_own"]) == (2, 2, 1)
     # (a million items of 1 ms on a slot of speed 1/45 are 12.5 hours)
     assert shown["now"]["price_per_million"]["usd_nanos"] == 12_500_000
+
+
+async def test_an_owner_sees_what_a_machine_works_on_but_no_private_name_of_somebody_else(api, bench, database, alice):
+    # Given a machine of hers with two slots, one of which works on somebody else's private model
+    machine = await bench.provider(owner=alice.id, slots_count=2)
+    await bench.claim(await bench.job(1), machine, 1)
+
+    async def slots():
+        (shown,) = (await api.get("/api/v1/providers", headers=alice.headers)).json()["data"]
+        assert shown == (await api.get(f"/api/v1/providers/{machine}", headers=alice.headers)).json()
+        return [(slot["is_busy"], slot["works_on"]) for slot in shown["slots"]]
+
+    # Then she sees which slot works, and the model's name once it is everybody's
+    assert await slots() == [(True, None), (False, None)]
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE models SET visibility = 'public'"))
+    assert await slots() == [(True, "m"), (False, None)]
