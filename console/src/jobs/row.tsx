@@ -20,7 +20,7 @@ export function JobRow({ job }: { job: Job }) {
           <LabelChips labels={job.labels} />
         </span>
         <span className="small soft">
-          <Ago at={job.created_at} />
+          <Ago at={job.created_at} within />
           {" · "}
           {plural(progress.items_total, "item")}
           {job.started_at && ` · ${secondsText(job.run_s)}`}

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { api, type Schemas } from "../api/client";
 import { Dialog } from "../ui/dialog";
 import { Ago, Failure, Field, Status } from "../ui/small";
+import { Tip } from "../ui/tip";
 import { toast } from "../ui/toasts";
 import { FIRST, nextOf, Owner, Paged, StatesHead } from "./paged";
 
@@ -40,9 +41,9 @@ export function AllMachines({ user }: { user: string | undefined }) {
           <tr key={machine.id}>
             <td data-label="Machine">
               <span className="stack tight">
-                <strong className="wrap" title={machine.id}>
-                  {machine.name}
-                </strong>
+                <Tip says={machine.id} taps>
+                  <strong className="wrap">{machine.name}</strong>
+                </Tip>
                 <span className="small soft">
                   {machine.region}, {machine.isolation}
                   {machine.address && `, from ${machine.address}`}

@@ -11,9 +11,10 @@ import { api, type Schemas } from "../api/client";
 import { apiKeys as keysQuery, me as meQuery } from "../api/queries";
 import { settings } from "../router";
 import { signOut } from "../shell";
+import { Choose, Parts } from "../ui/choose";
 import { Confirm } from "../ui/dialog";
 import { Ago, Empty, Failure, Field, Head, Id, ShownOnce, Skeleton } from "../ui/small";
-import { setTheme, THEMES, useTheme } from "../ui/theme";
+import { setTheme, useTheme } from "../ui/theme";
 import { toast } from "../ui/toasts";
 import "../styles/account.css";
 
@@ -46,7 +47,7 @@ export function SettingsPage() {
   return (
     <>
       <Head title="Settings" intro={me.data && <Id of={me.data.id} />} />
-      <nav className="segments" aria-label="Settings">
+      <Parts label="Settings">
         {Object.entries(PARTS).map(([name, words]) => (
           <Link
             key={name}
@@ -58,7 +59,7 @@ export function SettingsPage() {
             {words}
           </Link>
         ))}
-      </nav>
+      </Parts>
       {me.isPending && <Skeleton lines={6} />}
       {me.error && <Failure error={me.error} retry={() => me.refetch()} />}
       {me.data && <Part part={part} me={me.data} />}
@@ -115,13 +116,12 @@ function Colours() {
   return (
     <section className="sheet">
       <h2>Colours</h2>
-      <div className="segments">
-        {THEMES.map((one) => (
-          <button type="button" key={one} aria-pressed={theme === one} onClick={() => setTheme(one)}>
-            {one === "system" ? "as the system" : one}
-          </button>
-        ))}
-      </div>
+      <Choose
+        label="Light or dark"
+        names={{ system: "as the system", light: "light", dark: "dark" }}
+        value={theme}
+        onChange={setTheme}
+      />
     </section>
   );
 }

@@ -6,6 +6,7 @@ import { entries as entriesQuery, history as historyQuery, wallet as walletQuery
 import { entryWhy, entryWords, payoutWords } from "../jobs/words";
 import { PlayMoney } from "../shell";
 import { secondsText, typedAmount } from "../ui/amounts";
+import { Choose } from "../ui/choose";
 import { DayBars } from "../ui/day-bars";
 import { Dialog } from "../ui/dialog";
 import { Ago, Empty, Fact, Failure, Field, Head, Money, Older, Skeleton } from "../ui/small";
@@ -63,23 +64,16 @@ export function WalletPage() {
   );
 }
 
-const SPANS = [7, 30, 90] as const;
+const SPANS = { "7": "7 days", "30": "30 days", "90": "90 days" } as const;
 
 function ByDay() {
-  const [span, setSpan] = useState<(typeof SPANS)[number]>(30);
-  const query = useQuery(historyQuery(span));
+  const [span, setSpan] = useState<keyof typeof SPANS>("30");
+  const query = useQuery(historyQuery(Number(span)));
   return (
     <section className="sheet">
       <div className="row apart">
         <h2>By day</h2>
-        <fieldset className="segments">
-          <legend className="visually-hidden">How many days</legend>
-          {SPANS.map((one) => (
-            <button type="button" key={one} aria-pressed={span === one} onClick={() => setSpan(one)}>
-              {one} days
-            </button>
-          ))}
-        </fieldset>
+        <Choose label="How many days" names={SPANS} value={span} onChange={setSpan} />
       </div>
       {query.isPending && <Skeleton lines={4} />}
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}

@@ -61,6 +61,10 @@ const STEPS: [number, Intl.RelativeTimeFormatUnit][] = [
   [Number.POSITIVE_INFINITY, "year"],
 ];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+/** A moment to the second, in the reader's own time and words. */
+export const exactText = (moment: string) => exact.format(new Date(moment));
+
 /** How long ago (or until) a moment is, seen from `now`. */
 export function agoText(moment: string, now: number): string {
   let amount = (Date.parse(moment) - now) / 1000;

@@ -2,8 +2,9 @@
 import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
 import type { Schemas } from "../api/client";
 import { inWords, requestIdOf } from "../api/problem";
-import { agoText, moneyParts } from "./amounts";
+import { agoText, exactText, moneyParts } from "./amounts";
 import { Icon } from "./icons";
+import { Tip } from "./tip";
 
 /** Exact to the last digit. `aligned` keeps faint zeros, so that decimals stand below each other. */
 export function Money({
@@ -46,12 +47,13 @@ export function useNow(): number {
   );
 }
 
-export function Ago({ at }: { at: string }) {
+/** How long ago; the exact moment beside it. `within`: it stands in a link, which takes focus and taps itself. */
+export function Ago({ at, within = false }: { at: string; within?: boolean }) {
   const seen = Math.max(useNow(), Date.now() - 5000);
   return (
-    <time dateTime={at} title={new Date(at).toLocaleString()}>
-      {agoText(at, seen)}
-    </time>
+    <Tip says={exactText(at)} taps={!within}>
+      <time dateTime={at}>{agoText(at, seen)}</time>
+    </Tip>
   );
 }
 
@@ -63,15 +65,16 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
     return () => clearTimeout(timer);
   }, [copied]);
   return (
-    <button
-      type="button"
-      className="icon-button"
-      title={`Copy ${what}`}
-      aria-label={copied ? `${what} copied` : `Copy ${what}`}
-      onClick={() => copy(text).then(() => setCopied(true))}
-    >
-      <Icon name={copied ? "check" : "copy"} size={15} />
-    </button>
+    <Tip says={copied ? "Copied" : `Copy ${what}`}>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label={copied ? `${what} copied` : `Copy ${what}`}
+        onClick={() => copy(text).then(() => setCopied(true))}
+      >
+        <Icon name={copied ? "check" : "copy"} size={15} />
+      </button>
+    </Tip>
   );
 }
 
