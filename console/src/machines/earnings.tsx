@@ -33,14 +33,20 @@ export function Earnings({ of }: { of: MachineEarnings }) {
       <dl>
         {(["today", "month", "total"] as const).map((span) => (
           <div key={span}>
-            <dt className="small soft">
-              {SPANS[span]} {span === "today" && !of.livemode && <PlayMoney />}
-            </dt>
+            <dt className="small soft">{SPANS[span]}</dt>
             <dd>
               <Money of={of[span]} />
             </dd>
           </div>
         ))}
+        {!of.livemode && (
+          <div>
+            <dt className="visually-hidden">Kind of money</dt>
+            <dd className="plain">
+              <PlayMoney />
+            </dd>
+          </div>
+        )}
       </dl>
       <DayBars name="Earned" kind="earned" days={days} height={104} />
     </div>

@@ -1,6 +1,7 @@
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, type Schemas } from "../api/client";
+import { Act } from "../ui/act";
 import { Dialog } from "../ui/dialog";
 import { Ago, Failure, Field, Status } from "../ui/small";
 import { Tip } from "../ui/tip";
@@ -126,9 +127,9 @@ function Ban({ machine, onClose }: { machine: Machine; onClose: () => void }) {
         </Field>
         {error !== null && <Failure error={error} />}
         <div className="row">
-          <button type="submit" className="button danger primary" disabled={!reason.trim()}>
+          <Act type="submit" className="button danger primary" because={reason.trim() ? null : "Say why first."}>
             Ban it
-          </button>
+          </Act>
           <button type="button" className="button" onClick={onClose}>
             Leave it
           </button>

@@ -15,6 +15,7 @@ import { Results } from "../jobs/results";
 import { jobSnippets, shortened, submitSnippets } from "../jobs/snippets";
 import { waitingWords } from "../jobs/words";
 import { job as route } from "../router";
+import { Act } from "../ui/act";
 import { countText, plural, typedAmount } from "../ui/amounts";
 import { Choose } from "../ui/choose";
 import { Confirm, Dialog } from "../ui/dialog";
@@ -265,9 +266,9 @@ function AddBudget({ job, onDone, onClose }: { job: Job; onDone: (job: Job) => v
         </Field>
         {error !== null && <Failure error={error} />}
         <div className="row">
-          <button type="submit" className="button primary" disabled={!exact}>
+          <Act type="submit" className="button primary" because={exact ? null : "Write how much first."}>
             Add
-          </button>
+          </Act>
           <button type="button" className="button" onClick={onClose}>
             Leave it
           </button>

@@ -120,7 +120,7 @@ function Shown({ model, reference }: { model: Model; reference: string }) {
               </dd>
               <dt>SHA-256</dt>
               <dd>
-                <code>{model.sha256}</code>
+                <Id of={model.sha256} what="SHA-256" />
               </dd>
               <dt>Measured in</dt>
               <dd>{model.profile.isolation}</dd>

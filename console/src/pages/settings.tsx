@@ -11,6 +11,7 @@ import { api, type Schemas } from "../api/client";
 import { apiKeys as keysQuery, me as meQuery } from "../api/queries";
 import { settings } from "../router";
 import { signOut } from "../shell";
+import { Act } from "../ui/act";
 import { Choose, Parts } from "../ui/choose";
 import { Confirm } from "../ui/dialog";
 import { Ago, Empty, Failure, Field, Head, Id, ShownOnce, Skeleton } from "../ui/small";
@@ -266,9 +267,13 @@ function NewKey({ onMade }: { onMade: (key: Schemas["ApiKeyCreated"]) => void })
       </fieldset>
       {error !== null && <Failure error={error} />}
       <div>
-        <button type="submit" className="button primary" disabled={scopes.length === 0}>
+        <Act
+          type="submit"
+          className="button primary"
+          because={scopes.length === 0 ? "Choose what it may do first." : null}
+        >
           Make the key
-        </button>
+        </Act>
       </div>
     </form>
   );

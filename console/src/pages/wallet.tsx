@@ -5,6 +5,7 @@ import { api, randomKey, type Schemas, send } from "../api/client";
 import { entries as entriesQuery, history as historyQuery, wallet as walletQuery } from "../api/queries";
 import { entryWhy, entryWords, payoutWords } from "../jobs/words";
 import { PlayMoney } from "../shell";
+import { Act } from "../ui/act";
 import { secondsText, typedAmount } from "../ui/amounts";
 import { Choose } from "../ui/choose";
 import { DayBars } from "../ui/day-bars";
@@ -136,19 +137,24 @@ function Entries() {
                 <td data-label="What">
                   <span>
                     {entryWords(entry.kind)}
-                    {entryWhy(entry.kind) && <span className="soft small">: {entryWhy(entry.kind)}</span>}
-                    {entry.job_id && (
-                      <>
-                        {", "}
-                        <Link to="/jobs/$id" params={{ id: entry.job_id }}>
-                          see the job
-                        </Link>
-                      </>
-                    )}
                     <br />
                     <span className="soft small">
+                      {entryWhy(entry.kind) && (
+                        <>
+                          {entryWhy(entry.kind)}
+                          <br />
+                        </>
+                      )}
                       <Ago at={entry.created_at} />
                       {entry.livemode === false && ", play money"}
+                      {entry.job_id && (
+                        <>
+                          {", "}
+                          <Link to="/jobs/$id" params={{ id: entry.job_id }}>
+                            see the job
+                          </Link>
+                        </>
+                      )}
                     </span>
                   </span>
                 </td>
@@ -363,9 +369,14 @@ function Payouts() {
       )}
       <div className="row">
         {data.status === "ready" ? (
-          <button type="button" className="button" disabled={!enough} onClick={() => void payOut()}>
+          <Act
+            type="button"
+            className="button"
+            because={enough ? null : "There is not enough yet."}
+            onClick={() => void payOut()}
+          >
             Pay out <Money of={data.available} />
-          </button>
+          </Act>
         ) : (
           <button type="button" className="button" onClick={() => void onboard()}>
             Set up payouts

@@ -1,10 +1,39 @@
 /** A picture of amounts as bars: the one under the pointer, the finger or the arrow keys in words, all of them as a table. */
-import { lazy, type ReactNode, Suspense, useMemo, useRef, useState } from "react";
+import { type ComponentType, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import "uplot/dist/uPlot.min.css";
 import "../styles/bars.css";
 import type { Drawing } from "./chart";
 import { barAt, steppedTo, ticksTo } from "./ranges";
 
-const Chart = lazy(() => import("./chart"));
+/** Where there is nothing, an axis has no measure. */
+const nothing = (tick: number) => (tick === 0 ? "0" : "");
+const AGAIN_MS = 3000;
+let loaded: ComponentType<Drawing> | null = null;
+
+/** What draws, once it has come. While the network is away the page stands without it, and it is asked for again. */
+function useChart(): ComponentType<Drawing> | null {
+  const [chart, setChart] = useState(() => loaded);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let ended = chart !== null;
+    const load = () =>
+      import("./chart").then(
+        (module) => {
+          loaded = module.default;
+          if (!ended) setChart(() => module.default);
+        },
+        () => {
+          if (!ended) timer = setTimeout(load, AGAIN_MS);
+        },
+      );
+    if (!ended) void load();
+    return () => {
+      ended = true;
+      clearTimeout(timer);
+    };
+  }, [chart]);
+  return chart;
+}
 
 export interface Bar {
   /** Beneath it. */
@@ -39,6 +68,7 @@ export function Bars({
   /** The same as a table. */
   children: ReactNode;
 }) {
+  const Chart = useChart();
   const [picked, setPicked] = useState<number | null>(null);
   const placed = useRef({ left: 0, width: 1 });
   const drawn = useMemo(() => {
@@ -77,10 +107,10 @@ export function Bars({
           if (to !== null || event.key === "Escape") setPicked(to);
         }}
       >
-        <Suspense fallback={<div style={{ height }} />}>
+        {Chart ? (
           <Chart
             {...drawn}
-            tickText={tickText}
+            tickText={drawn.amounts.some((amount) => amount > 0) ? tickText : nothing}
             tone={tone}
             height={height}
             picked={picked}
@@ -89,7 +119,9 @@ export function Bars({
               placed.current = { left, width };
             }}
           />
-        </Suspense>
+        ) : (
+          <div style={{ height }} />
+        )}
       </div>
       <details>
         <summary>{name}, as a table</summary>

@@ -1,7 +1,6 @@
 /** Bars on a canvas, drawn by uPlot; comes with the first page that shows some. */
 import { useEffect, useRef } from "react";
 import UPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
 import { inkOf, onInkChange } from "./ink";
 import { heights, named } from "./ranges";
 

@@ -2,9 +2,11 @@
 import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
 import type { Schemas } from "../api/client";
 import { inWords, requestIdOf } from "../api/problem";
-import { agoText, exactText, moneyParts } from "./amounts";
+import { agoText, exactText, middleCut, moneyParts } from "./amounts";
 import { Icon } from "./icons";
 import { Tip } from "./tip";
+
+const CENT_NANOS = 10_000_000;
 
 /** Exact to the last digit. `aligned` keeps faint zeros, so that decimals stand below each other. */
 export function Money({
@@ -17,10 +19,13 @@ export function Money({
   sign?: boolean;
 }) {
   const [text, zeros] = moneyParts(of.usd);
+  // Where a figure stands large, what is less than a cent is written smaller beside whole cents.
+  const cents = Math.abs(of.usd_nanos) >= CENT_NANOS ? text.indexOf(".") + 3 : text.length;
   return (
     <span className="money">
       {sign && of.usd_nanos > 0 && "+"}
-      {text}
+      {text.slice(0, cents)}
+      {cents < text.length && <span className="fine">{text.slice(cents)}</span>}
       {aligned && zeros && (
         <span className="zeros" aria-hidden="true">
           {zeros}
@@ -89,11 +94,14 @@ async function copy(text: string): Promise<void> {
   area.remove();
 }
 
-export function Id({ of }: { of: string }) {
+/** Its two ends; the whole of it beside them, and in the clipboard. */
+export function Id({ of, what = "id" }: { of: string; what?: string }) {
   return (
-    <span className="soft">
-      <code className="wrap">{of}</code>
-      <CopyButton text={of} what="id" />
+    <span className="soft id">
+      <Tip says={of} taps>
+        <code>{middleCut(of)}</code>
+      </Tip>
+      <CopyButton text={of} what={what} />
     </span>
   );
 }

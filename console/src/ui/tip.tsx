@@ -20,17 +20,18 @@ export function Tips() {
   );
 }
 
-/** `taps`: a finger shows it as well, since the thing itself does nothing when it is pressed. */
-export function Tip({ says, taps = false, children }: { says: string; taps?: boolean; children: ReactElement }) {
+/** `taps`: a finger shows it as well, since the thing itself does nothing when it is pressed. Null: there is nothing to say. */
+export function Tip({ says, taps = false, children }: { says: string | null; taps?: boolean; children: ReactElement }) {
   const id = useId();
   const tap = (event: MouseEvent) => {
-    if ((event.nativeEvent as PointerEvent).pointerType === "touch") tips.open(id);
+    if (says !== null && (event.nativeEvent as PointerEvent).pointerType === "touch") tips.open(id);
   };
   return (
     <Tooltip.Trigger
       handle={tips}
       id={id}
-      payload={says}
+      payload={says ?? ""}
+      disabled={says === null}
       delay={DELAY_MS}
       closeOnClick={!taps}
       render={children}
