@@ -1,11 +1,12 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
+import { licences } from "./scripts/licences.ts";
 
 const fabric = process.env.FABRIC_URL ?? "http://127.0.0.1:8700";
 
 export default defineConfig({
   base: "/console/",
-  plugins: [react()],
+  plugins: [react(), licences()],
   build: {
     outDir: "../fabric/api/console_files",
     emptyOutDir: true,

@@ -63,7 +63,7 @@ await forgetful.getByRole("button", { name: "Go on" }).click();
 await forgetful.getByRole("img", { name: "QR code for an authenticator app" }).waitFor();
 await check(forgetful, "QR code");
 await forgetful.getByText("It cannot be scanned?").click();
-const secret = await forgetful.locator("dialog .code pre").textContent();
+const secret = await forgetful.getByRole("dialog").locator(".code pre").textContent();
 await forgetful.getByLabel("Code of your authenticator app").fill(codeOf(secret, Date.now()));
 await forgetful.getByRole("button", { name: "Switch it on" }).click();
 await forgetful.locator(".recovery-codes li").first().waitFor();

@@ -84,9 +84,14 @@ async def parts(reader: Reader, *, lock_key: int) -> list[Part]:
     overdue = int(row["leases_overdue"]), int(row["mails_overdue"]), int(row["payments_overdue"])
     leases, mails, payments = overdue
     return [
-        Part("dispatcher", row["is_led"], f"{row['jobs_open']} open jobs" if row["is_led"] else "no dispatcher leads"),
-        Part("background loops", leases == 0, f"{leases} leases overdue" if leases else "nothing is overdue"),
-        Part("mail", mails == 0, f"{mails} mails wait" if mails else "nothing waits"),
-        Part("payment events", payments == 0, f"{payments} events wait" if payments else "nothing waits"),
+        Part("dispatcher", row["is_led"], _counted(row["jobs_open"], "open job") if row["is_led"] else "no dispatcher leads"),
+        Part("background loops", leases == 0, f"{_counted(leases, 'lease')} overdue" if leases else "nothing is overdue"),
+        Part("mail", mails == 0, f"{_counted(mails, 'mail')} waiting" if mails else "nothing waits"),
+        Part("payment events", payments == 0, f"{_counted(payments, 'event')} waiting" if payments else "nothing waits"),
         Part("machines", True, f"{row['machines_online']} on line, {row['machines_offline']} offline"),
     ]
+
+
+def _counted(count: int, noun: str) -> str:
+    """How many of something, in words."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

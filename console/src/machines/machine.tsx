@@ -2,9 +2,11 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { api, type Schemas } from "../api/client";
+import { Switch } from "../ui/choose";
 import { Confirm } from "../ui/dialog";
+import { Menu } from "../ui/menu";
 import { Ago, Bar, Id, Money, Status } from "../ui/small";
-import { toast, toastError } from "../ui/toasts";
+import { toast, toastError, type Undo } from "../ui/toasts";
 import { Earnings, type MachineEarnings } from "./earnings";
 import { deviceText, type Live, liveOf, reasonsOf } from "./live";
 import { type Reason, Reasons } from "./reasons";
@@ -27,12 +29,12 @@ export function MachineSheet({
   const client = useQueryClient();
   const [asking, setAsking] = useState<Asked | null>(null);
   const renew = () => client.invalidateQueries({ queryKey: ["machines"] });
-  const change = (body: Change, words: string) =>
+  const change = (body: Change, words: string, undo?: Undo) =>
     api
       .patch("/api/v1/providers/{provider_id}", { path: { provider_id: machine.id }, body: { slots: [], ...body } })
       .then(async () => {
         await renew();
-        toast(words);
+        toast(words, undo);
       });
   const live = liveOf(machine);
   const lives = machine.status === "online" || machine.status === "draining" || machine.status === "paused";
@@ -90,7 +92,7 @@ function MachineHead({
   machine: Machine;
   live: Live;
   lives: boolean;
-  change: (body: Change, words: string) => Promise<void>;
+  change: (body: Change, words: string, undo?: Undo) => Promise<void>;
   ask: (what: Asked) => void;
 }) {
   const facts = machine.capabilities as { cpu?: string; cpu_cores?: number; memory_gib?: number };
@@ -125,7 +127,9 @@ function MachineHead({
             type="button"
             className="button small"
             onClick={() =>
-              change({ state: "paused" }, `${machine.name} is paused. What runs is finished.`).catch(toastError)
+              change({ state: "paused" }, `${machine.name} is paused. What runs is finished.`, {
+                act: () => change({ state: "online" }, `${machine.name} takes work again.`),
+              }).catch(toastError)
             }
           >
             Pause
@@ -134,14 +138,14 @@ function MachineHead({
         <button type="button" className="button small" onClick={() => ask("settings")}>
           Price
         </button>
-        {lives && (
-          <button type="button" className="button small" onClick={() => ask("drain")}>
-            Drain
-          </button>
-        )}
-        <button type="button" className="button danger small" onClick={() => ask("remove")}>
-          Remove
-        </button>
+        <Menu
+          small
+          label={`More for ${machine.name}`}
+          deeds={[
+            lives ? { name: "Drain", act: () => ask("drain") } : null,
+            { name: "Remove", danger: true, act: () => ask("remove") },
+          ]}
+        />
       </div>
     </div>
   );
@@ -178,12 +182,10 @@ function SlotRow({
         </span>
       </td>
       <td data-label="Takes work">
-        <input
-          type="checkbox"
-          className="switch"
-          aria-label={`Slot ${slot.slot} takes work`}
+        <Switch
+          label={`Slot ${slot.slot} takes work`}
           checked={slot.enabled}
-          onChange={(event) => void onSwitch(event.target.checked).catch(toastError)}
+          onChange={(enabled) => void onSwitch(enabled).catch(toastError)}
         />
       </td>
     </tr>
@@ -263,7 +265,7 @@ function Asking({
 }: {
   what: Asked;
   machine: Machine;
-  change: (body: Change, words: string) => Promise<void>;
+  change: (body: Change, words: string, undo?: Undo) => Promise<void>;
   renew: () => Promise<void>;
   onClose: () => void;
 }) {

@@ -10,6 +10,7 @@ import { jobs as route } from "../router";
 import { Confirm } from "../ui/dialog";
 import { Icon } from "../ui/icons";
 import { Empty, Failure, Head, Money, Skeleton } from "../ui/small";
+import { Tip } from "../ui/tip";
 import { toast } from "../ui/toasts";
 import "../styles/jobs.css";
 
@@ -92,15 +93,16 @@ export function JobsPage() {
                   <div className="job-entry">
                     <JobRow job={job} />
                     {isOpen(job) && (
-                      <button
-                        type="button"
-                        className="icon-button"
-                        title="Cancel this job"
-                        aria-label={`Cancel ${job.model}`}
-                        onClick={() => setCancelling(job)}
-                      >
-                        <Icon name="close" size={16} />
-                      </button>
+                      <Tip says="Cancel this job">
+                        <button
+                          type="button"
+                          className="icon-button"
+                          aria-label={`Cancel ${job.model}`}
+                          onClick={() => setCancelling(job)}
+                        >
+                          <Icon name="close" size={16} />
+                        </button>
+                      </Tip>
                     )}
                   </div>
                 </li>

@@ -7,6 +7,7 @@ import { ANY, keyOf, narrowed, type Offer, SORTS, type Sort, sorted, type Wanted
 import { market as route } from "../router";
 import { countText, plural } from "../ui/amounts";
 import { Empty, Fact, Failure, Field, Head, Money, Skeleton, Status } from "../ui/small";
+import { Tip } from "../ui/tip";
 import "../styles/marketplace.css";
 
 const COMPARED_MAX = 4;
@@ -238,7 +239,7 @@ function Offers({
               <td data-label="Compare">
                 <input
                   type="checkbox"
-                  className="switch"
+                  className="pick"
                   aria-label={`Compare ${offer.provider_name} slot ${offer.slot}`}
                   checked={compared.includes(keyOf(offer))}
                   disabled={compared.length >= COMPARED_MAX && !compared.includes(keyOf(offer))}
@@ -257,8 +258,10 @@ function Offers({
                 </span>
               </td>
               <td data-label="Region">{offer.region}</td>
-              <td className="num" data-label="Speed" title="Against one common server core">
-                {offer.speed.toFixed(2)} ×
+              <td className="num" data-label="Speed">
+                <Tip says="Against one common server core" taps>
+                  <span>{offer.speed.toFixed(2)} ×</span>
+                </Tip>
               </td>
               <td className="num" data-label="Memory">
                 {offer.memory_gib.toFixed(1)} GiB
@@ -286,9 +289,11 @@ function ItemPrice({ offer, best }: { offer: Offer; best: boolean }) {
   if (!offer.item) return <span className="soft">…</span>;
   if (!offer.item.fits) return <span className="soft">too little memory</span>;
   return (
-    <span title={`${(1 / offer.item.seconds).toPrecision(3)} items a second`}>
-      {offer.own ? <span className="soft">nothing</span> : <Money of={offer.item.price_per_million} />}
-      {best && <span className="badge accent"> cheapest</span>}
-    </span>
+    <Tip says={`${(1 / offer.item.seconds).toPrecision(3)} items a second`} taps>
+      <span>
+        {offer.own ? <span className="soft">nothing</span> : <Money of={offer.item.price_per_million} />}
+        {best && <span className="badge accent"> cheapest</span>}
+      </span>
+    </Tip>
   );
 }

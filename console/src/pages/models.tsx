@@ -6,6 +6,7 @@ import { DropModel } from "../models/drop-model";
 import { RunsNow, runsNow } from "../models/runs-now";
 import { shapeText } from "../models/shape";
 import { bytesText, countText } from "../ui/amounts";
+import { Choose } from "../ui/choose";
 import { Icon } from "../ui/icons";
 import { Ago, Empty, Failure, Head, Skeleton } from "../ui/small";
 
@@ -40,14 +41,7 @@ export function ModelsPage() {
       )}
       {all.length > 0 && (
         <div className="filters">
-          <fieldset className="segments">
-            <legend className="visually-hidden">Whose models</legend>
-            {(Object.keys(WHOSE) as (keyof typeof WHOSE)[]).map((one) => (
-              <button type="button" key={one} aria-pressed={whose === one} onClick={() => setWhose(one)}>
-                {WHOSE[one]}
-              </button>
-            ))}
-          </fieldset>
+          <Choose label="Whose models" names={WHOSE} value={whose} onChange={setWhose} />
           <input
             type="search"
             aria-label="Search by name or description"
@@ -101,7 +95,7 @@ export function ModelsPage() {
                 <span className="right small soft num">
                   {countText(model.parameters)} parameters · {bytesText(model.size)}
                   <br />
-                  <Ago at={model.created_at} />
+                  <Ago at={model.created_at} within />
                 </span>
               </Link>
             </li>

@@ -5,7 +5,9 @@ import { api, randomKey, type Schemas, send } from "../api/client";
 import { entries as entriesQuery, history as historyQuery, wallet as walletQuery } from "../api/queries";
 import { entryWhy, entryWords, payoutWords } from "../jobs/words";
 import { PlayMoney } from "../shell";
+import { Act } from "../ui/act";
 import { secondsText, typedAmount } from "../ui/amounts";
+import { Choose } from "../ui/choose";
 import { DayBars } from "../ui/day-bars";
 import { Confirm, Dialog } from "../ui/dialog";
 import { Ago, Empty, Fact, Failure, Field, Head, Money, Older, Skeleton } from "../ui/small";
@@ -63,23 +65,16 @@ export function WalletPage() {
   );
 }
 
-const SPANS = [7, 30, 90] as const;
+const SPANS = { "7": "7 days", "30": "30 days", "90": "90 days" } as const;
 
 function ByDay() {
-  const [span, setSpan] = useState<(typeof SPANS)[number]>(30);
-  const query = useQuery(historyQuery(span));
+  const [span, setSpan] = useState<keyof typeof SPANS>("30");
+  const query = useQuery(historyQuery(Number(span)));
   return (
     <section className="sheet">
       <div className="row apart">
         <h2>By day</h2>
-        <fieldset className="segments">
-          <legend className="visually-hidden">How many days</legend>
-          {SPANS.map((one) => (
-            <button type="button" key={one} aria-pressed={span === one} onClick={() => setSpan(one)}>
-              {one} days
-            </button>
-          ))}
-        </fieldset>
+        <Choose label="How many days" names={SPANS} value={span} onChange={setSpan} />
       </div>
       {query.isPending && <Skeleton lines={4} />}
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
@@ -142,19 +137,24 @@ function Entries() {
                 <td data-label="What">
                   <span>
                     {entryWords(entry.kind)}
-                    {entryWhy(entry.kind) && <span className="soft small">: {entryWhy(entry.kind)}</span>}
-                    {entry.job_id && (
-                      <>
-                        {", "}
-                        <Link to="/jobs/$id" params={{ id: entry.job_id }}>
-                          see the job
-                        </Link>
-                      </>
-                    )}
                     <br />
                     <span className="soft small">
+                      {entryWhy(entry.kind) && (
+                        <>
+                          {entryWhy(entry.kind)}
+                          <br />
+                        </>
+                      )}
                       <Ago at={entry.created_at} />
                       {entry.livemode === false && ", play money"}
+                      {entry.job_id && (
+                        <>
+                          {", "}
+                          <Link to="/jobs/$id" params={{ id: entry.job_id }}>
+                            see the job
+                          </Link>
+                        </>
+                      )}
                     </span>
                   </span>
                 </td>
@@ -372,9 +372,14 @@ function Payouts() {
       )}
       <div className="row">
         {data.status === "ready" ? (
-          <button type="button" className="button" disabled={!enough} onClick={() => setAsking(true)}>
+          <Act
+            type="button"
+            className="button"
+            because={enough ? null : "There is not enough yet."}
+            onClick={() => setAsking(true)}
+          >
             Pay out <Money of={data.available} />
-          </button>
+          </Act>
         ) : (
           <button type="button" className="button" onClick={() => void onboard()}>
             Set up payouts
