@@ -11,6 +11,8 @@ import { Tips } from "./ui/tip";
 import { Toasts } from "./ui/toasts";
 
 applyTheme();
+// Asked for beside the page's own code and not after it; what goes wrong is told by whatever needs the token.
+if (session.signedIn) session.token().catch(() => undefined);
 session.subscribe(() => {
   if (!session.signedIn) queries.clear();
   void router.invalidate();

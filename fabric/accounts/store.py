@@ -244,6 +244,10 @@ BACKLOG = text(
            (SELECT count(*) FROM subtasks WHERE status = 'leased'
                AND lease_until < now() - make_interval(secs => :late_s)) AS leases_overdue,
            (SELECT count(*) FROM mails WHERE next_try_at < now() - make_interval(secs => :late_s)) AS mails_overdue,
+           -- Not those of a webhook with which something is under way: what it does not take keeps its own others waiting.
+           (SELECT count(*) FROM webhook_deliveries AS d WHERE d.next_try_at < now() - make_interval(secs => :late_s)
+               AND NOT EXISTS (SELECT 1 FROM webhook_deliveries AS o WHERE o.webhook_id = d.webhook_id AND o.next_try_at > now()))
+             AS webhooks_overdue,
            (SELECT count(*) FROM stripe_events WHERE handled_at IS NULL
                AND created_at < now() - make_interval(secs => :late_s)) AS payments_overdue,
            (SELECT count(*) FROM providers WHERE status = 'online') AS machines_online,

@@ -56,7 +56,7 @@ class NpyStream:
 async def manifest(reader: Reader, job: Job) -> dict[str, Any]:
     """What there is: outputs by name, dtype and shape (None where items may differ), how many items, and which failed."""
     outputs = (await registry.versions_by_id(reader, [job.model_version_id]))[job.model_version_id].delivered
-    errors = await job_store.item_errors(reader, job.id)
+    errors = await job_store.item_errors(reader, job.id) if job.items_failed else []
     return {
         "status": job.status,
         "complete": is_finished(job.status),

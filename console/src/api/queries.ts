@@ -9,12 +9,20 @@ export const LOOK_AGAIN_MS = 5000;
 export type JobStatus = Schemas["JobOut"]["status"];
 type Page = { next_cursor?: string | null | undefined };
 
+const FAILED_AGAIN_MS = 10_000;
+/** Whether the same question may be answered another time. */
+const passes = (error: unknown) => !(error instanceof Problem && error.status < 500 && error.status !== 429);
+
 export const queries = new QueryClient({
   defaultOptions: {
+    // The fabric may be on this machine: whether the browser believes that it is on line says nothing about it.
+    mutations: { networkMode: "always" },
     queries: {
+      networkMode: "always",
       staleTime: 2000,
-      retry: (failures, error) =>
-        failures < 2 && !(error instanceof Problem && error.status < 500 && error.status !== 429),
+      retry: (failures, error) => failures < 2 && passes(error),
+      // What could not be read for a while is read again by itself, for as long as a page shows it.
+      refetchInterval: ({ state }) => (state.status === "error" && passes(state.error) ? FAILED_AGAIN_MS : false),
     },
   },
 });

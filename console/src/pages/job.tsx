@@ -1,4 +1,4 @@
-import { usePrefetchQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { api, type Schemas } from "../api/client";
@@ -10,7 +10,7 @@ import { Gantt } from "../jobs/gantt";
 import { LabelsEditor } from "../jobs/labels";
 import { useJob } from "../jobs/live";
 import { Progress } from "../jobs/progress";
-import { bill as billQuery, jobChanged, jobRenewed, jobRequest, timeline as timelineQuery } from "../jobs/queries";
+import { jobChanged, jobRenewed, jobRequest, timeline as timelineQuery } from "../jobs/queries";
 import { Results } from "../jobs/results";
 import { jobSnippets, shortened, submitSnippets } from "../jobs/snippets";
 import { waitingWords } from "../jobs/words";
@@ -28,9 +28,6 @@ type Job = Schemas["JobOut"];
 
 export function JobPage() {
   const { id } = route.useParams();
-  // Asked for beside the job and not after it; a large job's timeline takes the longest.
-  usePrefetchQuery(timelineQuery(id));
-  usePrefetchQuery(billQuery(id));
   const { data: job, error, isPending, refetch, connected } = useJob(id);
   const [asking, setAsking] = useState<"cancel" | "budget" | null>(null);
   const client = useQueryClient();

@@ -23,15 +23,10 @@ const TYPING_MS = 300;
 export function JobsPage() {
   const search = route.useSearch();
   const query = useInfiniteQuery(jobList(search));
-  const newest = useQuery({
-    ...newestJobs(search),
-    enabled: query.isSuccess,
-    initialData: query.data?.pages[0],
-    initialDataUpdatedAt: query.dataUpdatedAt,
-  });
+  const newest = useQuery({ ...newestJobs(search), enabled: query.isSuccess });
   const rows = useMemo(
-    () => withNewest(query.data?.pages.flatMap((page) => page.data) ?? [], newest.data?.data ?? []),
-    [query.data, newest.data],
+    () => withNewest(query.data?.pages.flatMap((page) => page.data) ?? [], newest.data, search),
+    [query.data, newest.data, search],
   );
   const [cancelling, setCancelling] = useState<Job | null>(null);
   const list = useRef<HTMLUListElement>(null);
