@@ -195,7 +195,10 @@ async def show_reasons(machine: OwnedOrCallingMachine, services: ServicesDep) ->
 async def change_provider(
     provider_id: str, body: ProviderChangeIn, principal: ProvidersCaller, services: ServicesDep
 ) -> ProviderOut:
-    """Change name, state (paused or online) or prices, also those for single models; leased work keeps the price it was leased at."""
+    """Change name, state (paused or online), schedule or prices, also those for single models.
+
+    Leased work keeps the price it was leased at. A schedule counts once the machine took it (`schedule_wanted` until then).
+    """
     async with services.database.transaction() as tx:
         model_ids = {name: await _model_id(tx, principal.user_id, name) for name in sorted(body.model_names)}
         changes = body.changes(model_ids)

@@ -7,6 +7,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from fabric.api.schemas.common import Body, Moment, Money
+from fabric.api.schemas.schedules import (
+    CapsOut,
+    MachineScheduleHeardIn,
+    MachineScheduleIn,
+    MachineScheduleOut,
+    ScheduleOrderOut,
+    ScheduleWantedOut,
+    schedules_of,
+)
 from fabric.core.money import usd_nanos
 from fabric.providers import enroll, presence, store, token_store
 from fabric.providers.capabilities import Capabilities, SlotReport
@@ -160,6 +169,8 @@ class SessionOut(Body):
     ports: dict[str, int] | None
     """null: any free ones."""
     heartbeat_s: float
+    schedule: ScheduleOrderOut | None = None
+    """What its owner wished while it was away; null: nothing. A fabric without this field knows of no schedules."""
 
 
 class EnrolledOut(Body):
@@ -215,6 +226,9 @@ class HeartbeatIn(Body):
     devices: list[DeviceReading] = Field(default_factory=list, max_length=64)
     holding: Holding | None = None
     """null: it wants work."""
+    schedule: MachineScheduleHeardIn | None = None
+    """When it lends; null: its agent is too old to say."""
+    caps: CapsOut | None = None
 
     def report(self) -> presence.Report:
         """The same as a value of the domain."""
@@ -222,6 +236,8 @@ class HeartbeatIn(Body):
             self.ray_node_id, self.state, [slot.model_dump() for slot in self.slots], self.metrics,
             devices=[device.model_dump(exclude_none=True) for device in self.devices],
             holding=self.holding.model_dump(mode="json") if self.holding else None,
+            schedule=self.schedule.model_dump(mode="json") if self.schedule else None,
+            caps=self.caps.model_dump() if self.caps else None,
         )  # fmt: skip
 
 
@@ -234,6 +250,8 @@ class OrdersOut(Body):
     cluster: str
     build: str | None = None
     """SHA-256 of the wheel that this fabric serves; an agent that was installed from another one upgrades itself."""
+    schedule: ScheduleOrderOut | None = None
+    """A wish of its owner that it has not heard; null: there is none. A fabric without this field knows of no schedules."""
 
     @classmethod
     def of(cls, orders: presence.Orders, cluster: str, build: str | None) -> Self:
@@ -244,6 +262,7 @@ class OrdersOut(Body):
             heartbeat_s=presence.HEARTBEAT_S,
             cluster=cluster,
             build=build,
+            schedule=ScheduleOrderOut.of(orders.schedule),
         )
 
 
@@ -276,6 +295,8 @@ class ProviderChangeIn(Body):
     slots: list[SlotChangeIn] = Field(default_factory=list, max_length=64)
     models: list[ModelPriceIn] = Field(default_factory=list, max_length=64)
     """Of every slot."""
+    schedule: MachineScheduleIn | None = None
+    """When it lends. The machine takes it with its next heartbeat; what runs is finished."""
 
     @property
     def model_names(self) -> set[str]:
@@ -291,7 +312,8 @@ class ProviderChangeIn(Body):
         slots = tuple((slot.slot, _rate(slot.price_usd_per_hour), slot.enabled) for slot in self.slots)
         entries = [(None, entry) for entry in self.models] + [(slot.slot, entry) for slot in self.slots for entry in slot.models]
         models = tuple((slot, model_ids[entry.model], _model_rate(entry.price_usd_per_hour)) for slot, entry in entries)
-        return presence.Changes(self.name, self.state, _rate(self.price_usd_per_hour), slots, models)
+        wish = self.schedule.wish() if self.schedule else None
+        return presence.Changes(self.name, self.state, _rate(self.price_usd_per_hour), slots, models, wish)
 
 
 class ModelPriceOut(Body):
@@ -330,6 +352,12 @@ class ProviderOut(Body):
     status: Literal["enrolled", "online", "paused", "draining", "offline"]
     """`paused`: by you here, or the machine holds back by itself (`holding` says why)."""
     holding: Holding | None = None
+    schedule: MachineScheduleOut | None = None
+    """When it lends, as it told last; null: its agent is too old to say."""
+    schedule_wanted: ScheduleWantedOut | None = None
+    """What you set and it has not taken; null: nothing."""
+    caps: CapsOut | None = None
+    """What it keeps to beside it; null: its agent is too old to say."""
     region: str
     agent_version: str
     capabilities: dict[str, Any]
@@ -362,6 +390,7 @@ class ProviderOut(Body):
         return cls.model_validate(
             {
                 "id": str(machine.id), "name": machine.name, "status": status, "holding": holding,
+                **schedules_of(machine),
                 "region": machine.labels.get("fabric.region", "unknown"), "agent_version": machine.agent_version,
                 "capabilities": machine.capabilities, "agent_state": machine.agent_state, "slots": slots,
                 "devices": machine.agent_state.get("devices", []),
