@@ -22,14 +22,13 @@ from fabric.api.dependencies import (
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.common import Page
 from fabric.api.schemas.earnings import EarningsOut, ReasonsOut
+from fabric.api.schemas.heartbeats import HeartbeatIn, OrdersOut
 from fabric.api.schemas.providers import (
     EnrolledOut,
     EnrollIn,
-    HeartbeatIn,
     JoinTokenIn,
     JoinTokenOut,
     NewJoinTokenOut,
-    OrdersOut,
     ProviderChangeIn,
     ProviderOut,
     SessionIn,
