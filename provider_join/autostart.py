@@ -16,6 +16,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from provider_join.config import EXIT_REFUSED, EXIT_RUNNING, EXIT_VERSIONS, Home, Options, Stop
+from provider_join.from_afar import keep_said
 from provider_join.install import default_home
 from provider_join.limits import kept_limits
 
@@ -157,6 +158,7 @@ def install(options: Options, home: Home, say: Say) -> int:
     plan = plan_for(sys.platform, command, options.home, Path.home())
     _write(plan)
     home.keep_settings(service=command, limits=asdict(replace(kept_limits(home), **options.limits)))
+    keep_said(home, options.limits)
     say(f"wrote {plan.file}")
     failed = [words for words in plan.commands if not _run(words, say)]
     say(f"what it says: {plan.logs}")

@@ -1,7 +1,8 @@
 """When this machine lends: hours of the day, by weekday if wanted, in the machine's own time zone.
 
-All pure. Whether a moment is inside is asked of the clock on the wall, so a night on which clocks change is an hour longer or
-shorter, and begins and ends when the wall says so.
+All pure, of the standard library alone: the fabric checks hours by it as well, so there is one grammar. Whether a moment is inside
+is asked of the clock on the wall, so a night on which clocks change is an hour longer or shorter, and begins and ends when the wall
+says so.
 """
 
 import re
@@ -11,8 +12,12 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 
 DAYS = ("mo", "tu", "we", "th", "fr", "sa", "su")
 WINDOWS_MAX = 32
+HOURS_CHARACTERS_MAX = 640  # so many windows, each as long as it can be
+ALWAYS = frozenset({"always", "none", "any"})
 MINUTES_OF_DAY = 24 * 60
-WINDOW = re.compile(r"(?:(mo|tu|we|th|fr|sa|su)(?:-(mo|tu|we|th|fr|sa|su))?\s+)?(\d{1,2})(?::(\d\d))?-(\d{1,2})(?::(\d\d))?")
+WINDOW = re.compile(
+    r"(?:(mo|tu|we|th|fr|sa|su)(?:-(mo|tu|we|th|fr|sa|su))?\s+)?(\d{1,2})(?::(\d\d))?-(\d{1,2})(?::(\d\d))?", re.ASCII
+)
 EXAMPLE = "such as 22-7, or mo-fr 22:30-7, sa-su 0-24"
 
 
@@ -73,6 +78,21 @@ def read_hours(text: str) -> Schedule:
     if len(parts) > WINDOWS_MAX:
         raise BadHours(f"{len(parts)} windows; {WINDOWS_MAX} are enough")
     return Schedule(tuple(_window(part) for part in parts))
+
+
+def tidy_hours(text: str) -> str | None:
+    """The same hours as they are kept; None: always.
+
+    Raises:
+        BadHours: the text names none.
+    """
+    tidy = " ".join(text.lower().split())
+    if tidy in ALWAYS:
+        return None
+    if len(tidy) > HOURS_CHARACTERS_MAX:
+        raise BadHours(f"{len(tidy)} characters; {HOURS_CHARACTERS_MAX} are enough")
+    read_hours(tidy)
+    return tidy
 
 
 def _window(text: str) -> Window:

@@ -18,7 +18,8 @@ try:
     from provider_join import autostart, benchmark, commands, doctor, hardware, install, upgrade
     from provider_join.api import ControlPlane, Refused, Unreachable
     from provider_join.config import EXIT_REFUSED, EXIT_UPGRADE, EXIT_VERSIONS, Home, Options, Stop, read_options
-    from provider_join.limits import SLOT_GIB_MIN, Limits, kept_limits, rules_of_house
+    from provider_join.from_afar import FromAfar, keep_said
+    from provider_join.limits import SLOT_GIB_MIN, Limits, kept_limits, rules_of_house, without_limits
     from provider_join.ray_node import end_orphans
     from provider_join.restraint import Restraint
     from provider_join.stay import BACK_OFF_MAX_S, Member, Stay
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
             code, successor = _lend(options, home)
         if successor is None:
             return code
-        return upgrade.become(successor, words, say)
+        return upgrade.become(successor, without_limits(words), say)
     except Stop as stop:
         say(str(stop))
         return stop.code
@@ -91,7 +92,7 @@ def _stay(options: Options, home: Home) -> tuple[int, Path | None]:
         keep(home, options, limits, len(application["capabilities"]["slots"]))  # only now: they can be kept here
         member, session = _join(control, options, home, application)
         control.share_trust(home)
-        stay = Stay(control, member, session, options, home, restraint, say)
+        stay = Stay(control, member, session, options, home, restraint, FromAfar(home, restraint), say)
         code = stay.run()
         return code, stay.successor if code == EXIT_UPGRADE else None
     finally:
@@ -171,6 +172,7 @@ def keep(home: Home, options: Options, limits: Limits, slots: int) -> None:
         limits=asdict(limits), start=autostart.words_of(options), url=options.url, fingerprint=options.fingerprint,
         allow_plaintext=options.allow_plaintext, ca_file=str(options.ca_file) if options.ca_file else None,
     )  # fmt: skip
+    keep_said(home, options.limits)
     if limits.max_disk_gib is None:
         shutil.rmtree(home.ray_home / "models", ignore_errors=True)  # kept under an earlier limit
     home.write_private(home.ray_home / "fabric-house.json", json.dumps(rules_of_house(limits, slots, home.work_log)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provider_join.config import Home, Stop
-from provider_join.hours import BadHours, Schedule, read_hours
+from provider_join.hours import BadHours, Schedule, read_hours, tidy_hours
 
 IDLE_MINUTES = 5.0
 SLOT_GIB_MIN = 0.5  # less, and a slot could load nothing
@@ -25,6 +25,8 @@ CAPS = {
     "max_disk_gib": "disk on which models are kept between starts; without it, none is kept",
 }
 """Each an option of `provider-join`, and a field of `Limits`."""
+SCHEDULE = ("hours", "idle_only", "idle_minutes")
+"""Fields of `Limits` that the owner may set from afar too; caps protect the machine, so they are set on it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,19 @@ def kept_limits(home: Home) -> Limits:
     return limits
 
 
+def schedule_in_words(limits: Limits) -> str:
+    """Pure: when it lends."""
+    quiet = f", after {limits.idle_minutes:g} quiet minutes only" if limits.idle_only else ""
+    return (limits.hours or "always") + quiet
+
+
+def without_limits(words: list[str]) -> list[str]:
+    """Pure: a command line less the owner's limits. An agent that goes on as a newer one says nothing anew: its home has them."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_options(parser)
+    return parser.parse_known_args(words)[1]
+
+
 def rules_of_house(limits: Limits, slots: int, work_log: Path) -> dict[str, Any]:
     """Pure: what the actor of each of `slots` slots keeps to; it reads this when it starts. Caps of the machine are shared evenly."""
     return {
@@ -102,13 +117,10 @@ def rules_of_house(limits: Limits, slots: int, work_log: Path) -> dict[str, Any]
 
 
 def _hours(text: str) -> str | None:
-    if text.strip().lower() in {"always", "none", "any"}:
-        return None
     try:
-        read_hours(text)
+        return tidy_hours(text)
     except BadHours as error:
         raise Stop(f"--hours: {error}.", 2) from None
-    return text.strip().lower()
 
 
 def _amount(option: str, text: str) -> float:

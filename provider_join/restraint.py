@@ -1,6 +1,6 @@
 """Holds this machine back when its owner wants it to: keeps limits and pause, looks at the machine, asks the judge.
 
-Looking takes moments (a driver is asked), so it happens in a thread of its own, and only where a limit needs it.
+Looking takes moments (a driver is asked), so it happens in a thread of its own, and only while a limit needs it.
 """
 
 import os
@@ -32,7 +32,6 @@ class Restraint:
         self.paused_since: str | None = home.settings().get("paused_since")
         self._past = Past()
         self._sensors = Sensors(os.getpid())
-        self._looks = limits.idle_only or limits.max_power_w is not None or limits.max_temperature_c is not None
         self.facts = self._sensors.look(use=limits.idle_only) if self._looks else Facts()
         for value, cap, words in (
             (self.facts.power_w, limits.max_power_w, ("power", "w")),
@@ -44,9 +43,16 @@ class Restraint:
 
     def start(self) -> Callable[[], None]:
         """Look again and again from now on; the act that ends it."""
-        if self._looks:
-            threading.Thread(target=self._look, name="sensors", daemon=True).start()
+        threading.Thread(target=self._look, name="sensors", daemon=True).start()
         return self._is_over.set
+
+    def keep_to(self, limits: Limits) -> None:
+        """Keep to another schedule from now on; what runs is finished. Caps are as they were: they are looked at when it starts.
+
+        Raises:
+            BadHours: it names no hours; nothing has changed.
+        """
+        self._schedule, self.limits = limits.schedule, limits
 
     def holding(self) -> Holding | None:
         """Why to take nothing new now; None: work is welcome."""
@@ -71,10 +77,15 @@ class Restraint:
         facts = {name: getattr(self.facts, name) for name in Facts.__dataclass_fields__} if self._looks else {}
         return {"limits": limits, "facts": facts, "paused_since": self.paused_since}
 
+    @property
+    def _looks(self) -> bool:
+        limits = self.limits
+        return limits.idle_only or limits.max_power_w is not None or limits.max_temperature_c is not None
+
     def _keep(self, since: str | None) -> None:
         self.paused_since = since
         self._home.keep_settings(paused_since=since)
 
     def _look(self) -> None:
         while not self._is_over.wait(LOOK_S):
-            self.facts = self._sensors.look(use=self.limits.idle_only)
+            self.facts = self._sensors.look(use=self.limits.idle_only) if self._looks else Facts()

@@ -159,11 +159,20 @@ def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("earned today", str(today)),
         ("machine", ", ".join(readings) or "tells neither temperature nor power"),
         ("last contact", contact if facts["is_in_contact"] else f"{contact}; the fabric does not answer now"),
-        ("schedule", facts["limits"]["hours"] or "always"),
+        ("schedule", _schedule(facts)),
         ("limits", limits_in_words(facts["limits"])),
         ("running since", _clock_time(facts["running_since"])),
         ("machine id", f"{facts['provider_id']}, version {facts['agent_version']}"),
     ]
+
+
+def _schedule(facts: dict[str, Any]) -> str:
+    said = facts["limits"]["hours"] or "always"
+    if facts.get("schedule_from_afar"):
+        said += ", set from afar"
+    if refused := facts.get("schedule_refused"):
+        said += f"; another one that was set from afar cannot be kept here: {refused}"
+    return said
 
 
 def limits_in_words(limits: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ import psutil
 from provider_join.api import ControlPlane, Refused, Unreachable
 from provider_join.channel import Channel, Reply
 from provider_join.config import EXIT_REFUSED, EXIT_UPGRADE, Credential, Home, Options, Stop
+from provider_join.from_afar import FromAfar
 from provider_join.gate import address_for
 from provider_join.metrics import Meter
 from provider_join.ray_node import Message, RayNode
@@ -60,10 +61,13 @@ class Stay:
         options: Options,
         home: Home,
         restraint: Restraint,
+        from_afar: FromAfar,
         say: Callable[[str], None],
     ) -> None:
         """Prepare; `run` does it."""
-        self._name, self._restraint, self._holding = options.name, restraint, restraint.holding()
+        if words := from_afar.hear(session):  # wished while this machine was away
+            say(words)
+        self._name, self._restraint, self._from_afar, self._holding = options.name, restraint, from_afar, restraint.holding()
         self._since = self._heard_at = time.time()
         self._orders = 0
         self._control, self._me, self._session, self._home, self._say = control, me, session, home, say
@@ -174,6 +178,13 @@ class Stay:
             self._say(f"no new work: {self._holding.detail}" if self._holding else "takes new work again")
             self._beat_at = 0.0
 
+    def _heed(self, answer: dict[str, Any]) -> None:
+        """Keep to a schedule that the owner set from afar, and tell the fabric at once that it counts."""
+        if words := self._from_afar.hear(answer):
+            self._say(words)
+            self._consider()
+            self._beat_at = 0.0
+
     def _answer(self, act: str, reply: Reply) -> None:
         if act == "pause":
             self._restraint.pause()
@@ -197,7 +208,7 @@ class Stay:
             "holding": self._holding.report() if self._holding else None, "running_since": self._since,
             "last_contact_at": self._heard_at, "is_in_contact": self._unreachable_since is None,
             "slots": self._me.application["capabilities"]["slots"], "agent_version": self._me.application["agent_version"],
-            **self._restraint.describe(),
+            **self._restraint.describe(), **self._from_afar.describe(),
         }  # fmt: skip
 
     def _agent_state(self) -> str:
@@ -245,6 +256,7 @@ class Stay:
             return
         if session:
             self._session = session
+            self._heed(session)
             self._start_node()
 
     def _back_off(self) -> float:
@@ -266,6 +278,11 @@ class Stay:
             self._beat_at = min(self._beat_at, now + UNREACHABLE_RETRY_S * random.uniform(0.8, 1.2))
             self._miss(now, str(error))
             return
+        except Stop:
+            if not self._from_afar.misunderstood():
+                raise
+            self._beat_at = now  # an older fabric took over, which does not know of schedules: say less
+            return
         self._heard_at = time.time()
         if self._unreachable_since is not None:
             self._say("the fabric answers again")
@@ -282,6 +299,7 @@ class Stay:
             self._leave()
 
     def _obey(self, answer: dict[str, Any]) -> None:
+        self._heed(answer)
         if not self._is_draining and self._upgrade.notice(answer.get("build"), time.monotonic()):
             self._say("the fabric runs another version now; installing it")
         desired = str(answer.get("desired"))
@@ -335,4 +353,5 @@ class Stay:
         holding = {"holding": self._holding.report()} if self._holding else {}
         return {
             "ray_node_id": node_id, "state": state, "slots": slots, "metrics": metrics, "devices": devices, **holding,
+            **self._from_afar.report(),
         }  # fmt: skip

@@ -58,7 +58,7 @@ class MachineNow:
         """What makes a difference: a heartbeat that says what the last one said does not."""
         of = self.machine
         return repr((of.name, of.status, of.ray_node_id, of.agent_version, sorted(of.agent_state.items(), key=str), of.slots,
-                     self.work, self.earned_nanos))  # fmt: skip
+                     of.schedule_wanted, self.work, self.earned_nanos))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

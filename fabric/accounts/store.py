@@ -82,7 +82,7 @@ ERASURES = (
     """UPDATE subtasks SET output = NULL, output_key = NULL, item_errors = NULL, error_detail = NULL
         WHERE job_id IN (SELECT id FROM jobs WHERE owner_id = :user)""",
     "DELETE FROM events WHERE job_id IN (SELECT id FROM jobs WHERE owner_id = :user)",
-    "UPDATE providers SET name = '', address = NULL, agent_state = '{}' WHERE owner_id = :user",
+    "UPDATE providers SET name = '', address = NULL, agent_state = '{}', schedule_wanted = NULL WHERE owner_id = :user",
     "UPDATE refunds SET reason = '' WHERE user_id = :user",
     "DELETE FROM webhooks WHERE user_id = :user",  # with their deliveries; after jobs, in whose transactions they are read
 )

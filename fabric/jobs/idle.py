@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import median
 from typing import Literal
 
@@ -27,9 +28,9 @@ STATES: dict[str, tuple[str, str]] = {
 }
 """By state: what is found, and what to do."""
 HELD_BY = {
-    "owner": "`provider-join resume` on the machine.",
-    "schedule": "It takes work in its hours (`--hours`).",
-    "idle": "It takes work while nobody uses it (`--idle-only`).",
+    "owner": "It was paused on the machine itself; `provider-join resume` there ends it.",
+    "schedule": "It takes work in its hours; change them in its schedule, or with `--hours` there.",
+    "idle": "It takes work once nobody used it for a while; change that in its schedule, or with `--idle-only` there.",
     "power": "It takes work below the power that its owner allows (`--max-power-w`).",
     "temperature": "It takes work once it is cooler (`--max-temperature-c`).",
 }
@@ -45,6 +46,7 @@ class Reason:
     found: str
     needed: str
     remedy: str = ""
+    until: datetime | None = None  # when it will end by itself, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ def _state(facts: IdleFacts) -> Reason:
         words, remedy = STATES[facts.machine.status]
         return Reason("state", "problem", words, needed, remedy)
     if holding := facts.machine.agent_state.get("holding"):
-        return Reason("state", "problem", f"it holds back by itself: {holding['detail']}", needed, HELD_BY.get(holding["by"], ""))
+        until = datetime.fromisoformat(holding["until"]) if holding.get("until") else None
+        words = f"it holds back by itself: {holding['detail']}"
+        return Reason("state", "problem", words, needed, HELD_BY.get(holding["by"], ""), until)
     return Reason("state", "ok", "it is on line", needed)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import ipaddress
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,7 @@ from fabric.providers.capabilities import Capabilities, SlotReport, check_capabi
 from fabric.providers.distribution import DISTRIBUTION
 from fabric.providers.presence import HEARTBEAT_S
 from fabric.providers.rates import require_rate
+from fabric.providers.schedule import order_for
 
 TOKEN_PREFIX = "fjt_"  # noqa: S105
 CREDENTIAL_PREFIX = "fpc_"
@@ -181,7 +182,8 @@ async def rejoin(
     await _write_slots(tx, machine.id, application, rate_of)
     await outbox.notify_dispatch(tx, "slots")
     gate = await _open_gate(tx, settings.ray, machine.id, values["labels"], application)
-    return session(settings.ray, values["labels"], application.capabilities, gate)
+    wish = order_for(machine.schedule_told, machine.schedule_revision, machine.schedule_wanted)
+    return {**session(settings.ray, values["labels"], application.capabilities, gate), "schedule": asdict(wish) if wish else None}
 
 
 async def machine_of_credential(reader: Reader, credential: str) -> store.Provider:

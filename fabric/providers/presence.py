@@ -14,6 +14,7 @@ from fabric.db.engine import Database, Transaction
 from fabric.events import outbox
 from fabric.providers import grants, store
 from fabric.providers.rates import AUTO, ModelRate, Rate, changed, require_rate
+from fabric.providers.schedule import Order, check_wish, is_taken, order_for
 
 HEARTBEAT_S = 5.0
 SILENT_S = 15.0
@@ -32,6 +33,10 @@ class Report:
     metrics: dict[str, float]
     devices: list[dict[str, Any]] = field(default_factory=list)  # how each device does, for people
     holding: dict[str, Any] | None = None  # why it wants no new work now: by, detail, until; None: it wants some
+    schedule: dict[str, Any] | None = (
+        None  # what counts there, and the last wish that it heard; None: its agent is too old to say
+    )
+    caps: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Orders:
 
     desired: Desired
     orders_outstanding: int
+    schedule: Order | None = None
 
 
 def desired_state(status: str, orders_outstanding: int) -> Desired:
@@ -56,16 +62,19 @@ async def heartbeat(tx: Transaction, provider_id: ProviderId, report: Report) ->
         Unauthenticated: the machine was removed.
     """
     state = {"state": report.state, "slots": report.slots, "metrics": report.metrics, "devices": report.devices}
-    if report.holding is not None:
-        state["holding"] = report.holding
+    said = {"holding": report.holding, "schedule": report.schedule, "caps": report.caps}
+    state |= {name: value for name, value in said.items() if value is not None}
+    told = report.schedule or {}
     has_left = report.state == "left"
     node_id = None if has_left else report.ray_node_id
-    beat = await store.record_beat(tx, provider_id, node_id=node_id, agent_state=state, has_left=has_left)
+    taken = told["revision"] if is_taken(told) else -1
+    beat = await store.record_beat(tx, provider_id, node_id=node_id, agent_state=state, has_left=has_left, taken=taken)
     if beat is None:
         raise Unauthenticated("This machine was removed.")
     if beat.is_news:
         await _tell(tx, provider_id)
-    return Orders(desired_state(beat.status, beat.orders_outstanding), beat.orders_outstanding)
+    wish = order_for(told, beat.schedule_revision, beat.schedule_wanted)
+    return Orders(desired_state(beat.status, beat.orders_outstanding), beat.orders_outstanding, wish)
 
 
 async def drain(tx: Transaction, machine: store.Provider) -> Orders:
@@ -85,15 +94,17 @@ class Changes:
     rate_nanos_per_hour: Rate | None = None  # of every slot
     slots: tuple[tuple[int, Rate | None, bool | None], ...] = ()  # (slot, rate, enabled)
     models: tuple[tuple[int | None, str, ModelRate], ...] = ()  # (slot or all of them, model id, rate)
+    schedule: dict[str, Any] | None = None  # some of hours (None: always), idle_only, idle_minutes
 
 
 async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, changes: Changes) -> store.Provider:
-    """Change name, price or state of a machine; leased work keeps the price it was leased at.
+    """Change name, price or state of a machine, or wish another schedule of it; leased work keeps the price it was leased at.
 
     Raises:
         NotFound: this user has no such machine, or the machine no such slot.
-        Invalid: a price out of range, or too many models with one of their own.
+        Invalid: a price out of range, too many models with one of their own, or a schedule that names no hours.
     """
+    wish = check_wish(changes.schedule or {})
     if changes.models:
         await store.lock_owner(tx, owner_id)  # what is kept for other models is read, and written again
     machine = await store.provider(tx, owner_id, provider_id)
@@ -112,6 +123,8 @@ async def change(tx: Transaction, owner_id: UUID, provider_id: ProviderId, chang
         await store.change_provider(tx, provider_id, status="paused")
     if changes.state == "online":
         await store.resume_provider(tx, provider_id)
+    if wish:
+        await store.wish_schedule(tx, provider_id, wish)
     await _tell(tx, provider_id)
     return await store.provider(tx, owner_id, provider_id)
 

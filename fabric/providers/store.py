@@ -55,6 +55,13 @@ class Provider:
     last_heartbeat_at: datetime | None
     created_at: datetime
     slots: tuple[Slot, ...] = ()
+    schedule_revision: int = 0
+    schedule_wanted: dict[str, Any] | None = None
+
+    @property
+    def schedule_told(self) -> dict[str, Any]:
+        """The schedule that counts on it, as it said last; empty when its agent is too old to say."""
+        return self.agent_state.get("schedule") or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,8 @@ class Beat:
     status: str
     is_news: bool  # the dispatcher wants to know
     orders_outstanding: int
+    schedule_revision: int
+    schedule_wanted: dict[str, Any] | None
 
 
 # ── machines ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,6 +184,29 @@ async def change_provider(tx: Transaction, provider_id: UUID, **values: Any) -> 
     await tx.execute(update(providers).where(providers.c.id == provider_id).values(**values))
 
 
+# A wish adds to one that waits still. Its number is above what the machine heard too, which may be more than we know of after a
+# backup was put back. What the machine refused is not wished again.
+WISH = text(
+    """
+    WITH heard AS (
+        SELECT coalesce(CAST(agent_state #>> '{schedule,revision}' AS bigint), 0) AS revision,
+               agent_state #>> '{schedule,refused}' AS refused
+        FROM providers WHERE id = :id FOR UPDATE)
+    UPDATE providers AS p
+    SET schedule_revision = greatest(p.schedule_revision, heard.revision) + 1,
+        schedule_wanted = CASE
+            WHEN heard.refused IS NOT NULL AND heard.revision >= p.schedule_revision THEN '{}'
+            ELSE coalesce(p.schedule_wanted, '{}') END || CAST(:wanted AS jsonb)
+    FROM heard WHERE p.id = :id
+    """
+)
+
+
+async def wish_schedule(tx: Transaction, provider_id: UUID, wanted: dict[str, Any]) -> None:
+    """Wish another schedule of a machine; what is not named stays as it was wished before."""
+    await tx.execute(WISH, {"id": provider_id, "wanted": json.dumps(wanted)})
+
+
 async def mark_removed(tx: Transaction, provider_id: UUID) -> None:
     """Revoke the machine's credential; its row stays, because attempts and earnings name it."""
     await change_provider(tx, provider_id, status="removed", ray_node_id=None, removed_at=func.now())
@@ -232,11 +264,14 @@ BEAT = text(
             WHEN :has_left THEN 'offline'
             WHEN p.status = 'draining' THEN 'draining'
             WHEN CAST(:node_id AS text) IS NULL THEN 'enrolled'
-            ELSE 'online' END
+            ELSE 'online' END,
+        schedule_wanted = CASE WHEN :taken >= p.schedule_revision THEN NULL ELSE p.schedule_wanted END
     FROM before WHERE p.id = before.id
-    RETURNING p.status,
+    RETURNING p.status, p.schedule_revision, p.schedule_wanted,
         p.status <> before.status OR p.ray_node_id IS DISTINCT FROM before.ray_node_id
-            OR (p.agent_state -> 'holding' IS NULL) <> (before.agent_state -> 'holding' IS NULL) AS is_news,
+            OR p.agent_state #>> '{holding,by}' IS DISTINCT FROM before.agent_state #>> '{holding,by}'
+            OR p.agent_state -> 'schedule' IS DISTINCT FROM before.agent_state -> 'schedule'
+            OR p.agent_state -> 'caps' IS DISTINCT FROM before.agent_state -> 'caps' AS is_news,
         (SELECT count(DISTINCT s.order_id) FROM subtasks AS s WHERE s.provider_id = p.id AND s.status = 'leased') AS orders
     """
 )
@@ -258,12 +293,14 @@ SILENT = text(
 
 
 async def record_beat(
-    tx: Transaction, provider_id: UUID, *, node_id: str | None, agent_state: dict[str, Any], has_left: bool
+    tx: Transaction, provider_id: UUID, *, node_id: str | None, agent_state: dict[str, Any], has_left: bool, taken: int = -1
 ) -> Beat | None:
-    """Write one heartbeat; None when the machine was removed meanwhile."""
-    values = {"id": provider_id, "node_id": node_id, "agent_state": json.dumps(agent_state), "has_left": has_left}
+    """Write one heartbeat; None when the machine was removed meanwhile. `taken`: the last wish for its schedule that it took."""
+    values = {
+        "id": provider_id, "node_id": node_id, "agent_state": json.dumps(agent_state), "has_left": has_left, "taken": taken,
+    }  # fmt: skip
     row = (await tx.execute(BEAT, values)).one_or_none()
-    return None if row is None else Beat(row.status, row.is_news, row.orders)
+    return None if row is None else Beat(row.status, row.is_news, row.orders, row.schedule_revision, row.schedule_wanted)
 
 
 async def orders_outstanding(reader: Reader, provider_id: UUID) -> int:
@@ -320,5 +357,5 @@ def _provider(row: Row[Any], all_slots: dict[UUID, list[Slot]]) -> Provider:
     return Provider(
         ProviderId.of(row.id), UserId.of(row.owner_id), row.name, row.status, row.capabilities, row.labels, row.address,
         row.ray_node_id, row.agent_version, row.agent_state, row.last_heartbeat_at, row.created_at,
-        tuple(all_slots.get(row.id, ())),
+        tuple(all_slots.get(row.id, ())), row.schedule_revision, row.schedule_wanted,
     )  # fmt: skip

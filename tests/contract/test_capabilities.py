@@ -1,6 +1,7 @@
 """What provider_join reports is what providers accept."""
 
-from fabric.api.schemas.providers import HeartbeatIn, SessionIn
+from fabric.api.schemas.heartbeats import HeartbeatIn
+from fabric.api.schemas.providers import SessionIn
 from fabric.jobs.requirements import ACCELERATORS
 from fabric.providers.capabilities import DEVICE_ID, EXECUTION_PROVIDERS, check_capabilities, granted_resources
 from fabric.providers.enroll import check_versions, provider_ports

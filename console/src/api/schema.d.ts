@@ -1803,7 +1803,9 @@ export interface paths {
         head?: never;
         /**
          * Change Provider
-         * @description Change name, state (paused or online) or prices, also those for single models; leased work keeps the price it was leased at.
+         * @description Change name, state (paused or online), schedule or prices, also those for single models.
+         *
+         *     Leased work keeps the price it was leased at. A schedule counts once the machine took it (`schedule_wanted` until then).
          */
         patch: operations["providers_change_provider"];
         trace?: never;
@@ -3046,6 +3048,22 @@ export interface components {
             wait_s: number | null;
         };
         /**
+         * CapsOut
+         * @description What its owner lets a machine take; null: no cap. They protect the machine, so they are set on it alone.
+         */
+        CapsOut: {
+            /** Max Bandwidth Mbit */
+            max_bandwidth_mbit?: number | null;
+            /** Max Disk Gib */
+            max_disk_gib?: number | null;
+            /** Max Memory Gib */
+            max_memory_gib?: number | null;
+            /** Max Power W */
+            max_power_w?: number | null;
+            /** Max Temperature C */
+            max_temperature_c?: number | null;
+        };
+        /**
          * CardIn
          * @description Another card for a model of yours.
          */
@@ -3551,6 +3569,7 @@ export interface components {
          * @description A sign of life. There is no field for a bill.
          */
         HeartbeatIn: {
+            caps?: components["schemas"]["CapsOut"] | null;
             /** Devices */
             devices?: components["schemas"]["DeviceReading"][];
             /** @description null: it wants work. */
@@ -3561,6 +3580,8 @@ export interface components {
             };
             /** Ray Node Id */
             ray_node_id: string | null;
+            /** @description When it lends; null: its agent is too old to say. */
+            schedule?: components["schemas"]["MachineScheduleHeardIn"] | null;
             /** Slots */
             slots?: components["schemas"]["SlotStateIn"][];
             /**
@@ -4077,6 +4098,119 @@ export interface components {
             subtasks: number;
         };
         /**
+         * MachineScheduleHeardIn
+         * @description The same as a machine reports it, with what it heard from its owner.
+         */
+        MachineScheduleHeardIn: {
+            /**
+             * Changes At
+             * @description When that will be otherwise; null: never.
+             */
+            changes_at: string | null;
+            /**
+             * Hours
+             * @description By its own clock; null: at any time.
+             */
+            hours: string | null;
+            /**
+             * Idle Minutes
+             * @description So long nobody must have used it.
+             */
+            idle_minutes: number;
+            /**
+             * Idle Only
+             * @description Only while nobody uses it.
+             */
+            idle_only: boolean;
+            /**
+             * Is Open
+             * @description Whether its hours let it lend now.
+             */
+            is_open: boolean;
+            /**
+             * Refused
+             * @description Why it does not keep that wish; null: it does, unless something was said on the machine itself since.
+             */
+            refused?: string | null;
+            /**
+             * Revision
+             * @description Of the last wish that it took or refused.
+             */
+            revision: number;
+            /**
+             * Time Zone
+             * @description What its time zone is called, such as `Europe/Berlin`.
+             */
+            time_zone: string;
+            /**
+             * Utc Offset Minutes
+             * @description By how much its clock is ahead of UTC now.
+             */
+            utc_offset_minutes: number;
+        };
+        /**
+         * MachineScheduleIn
+         * @description Another schedule for a machine; what is left out stays.
+         */
+        MachineScheduleIn: {
+            /**
+             * Hours
+             * @description By the machine's own clock, such as `22-7` or `mo-fr 22:30-7, sa-su 0-24`; null or `always`: at any time.
+             */
+            hours?: string | null;
+            /**
+             * Idle Minutes
+             * @description So long nobody must have used it.
+             */
+            idle_minutes?: number | null;
+            /**
+             * Idle Only
+             * @description Only while nobody uses the machine.
+             */
+            idle_only?: boolean | null;
+        };
+        /**
+         * MachineScheduleOut
+         * @description The schedule that counts on a machine.
+         */
+        MachineScheduleOut: {
+            /**
+             * Changes At
+             * @description When that will be otherwise; null: never.
+             */
+            changes_at: string | null;
+            /**
+             * Hours
+             * @description By its own clock; null: at any time.
+             */
+            hours: string | null;
+            /**
+             * Idle Minutes
+             * @description So long nobody must have used it.
+             */
+            idle_minutes: number;
+            /**
+             * Idle Only
+             * @description Only while nobody uses it.
+             */
+            idle_only: boolean;
+            /**
+             * Is Open
+             * @description Whether its hours let it lend now.
+             */
+            is_open: boolean;
+            /**
+             * Time Zone
+             * @description What its time zone is called, such as `Europe/Berlin`.
+             */
+            time_zone: string;
+            /**
+             * Utc Offset Minutes
+             * @description By how much its clock is ahead of UTC now.
+             */
+            utc_offset_minutes: number;
+        };
+        /**
          * MailedTokenIn
          * @description What a mail brought.
          */
@@ -4425,6 +4559,8 @@ export interface components {
             heartbeat_s: number;
             /** Orders Outstanding */
             orders_outstanding: number;
+            /** @description A wish of its owner that it has not heard; null: there is none. A fabric without this field knows of no schedules. */
+            schedule?: components["schemas"]["ScheduleOrderOut"] | null;
         };
         /**
          * OutputOut
@@ -5039,6 +5175,8 @@ export interface components {
              * @description Of every slot; `auto`: it follows the suggestion.
              */
             price_usd_per_hour?: string | null;
+            /** @description When it lends. The machine takes it with its next heartbeat; what runs is finished. */
+            schedule?: components["schemas"]["MachineScheduleIn"] | null;
             /** Slots */
             slots?: components["schemas"]["SlotChangeIn"][];
             /** State */
@@ -5082,6 +5220,8 @@ export interface components {
             capabilities: {
                 [key: string]: unknown;
             };
+            /** @description What it keeps to beside it; null: its agent is too old to say. */
+            caps?: components["schemas"]["CapsOut"] | null;
             /** Created At */
             created_at: string;
             /**
@@ -5098,6 +5238,10 @@ export interface components {
             name: string;
             /** Region */
             region: string;
+            /** @description When it lends, as it told last; null: its agent is too old to say. */
+            schedule?: components["schemas"]["MachineScheduleOut"] | null;
+            /** @description What you set and it has not taken; null: nothing. */
+            schedule_wanted?: components["schemas"]["ScheduleWantedOut"] | null;
             /** Slots */
             slots: components["schemas"]["SlotOut"][];
             /**
@@ -5333,6 +5477,11 @@ export interface components {
              * @enum {string}
              */
             status: "ok" | "problem" | "hint";
+            /**
+             * Until
+             * @description When it will end by itself, where that is known.
+             */
+            until?: string | null;
         };
         /**
          * ReasonsOut
@@ -5596,6 +5745,41 @@ export interface components {
              * @enum {string}
              */
             schedule: "manual" | "weekly";
+        };
+        /**
+         * ScheduleOrderOut
+         * @description What an owner wishes of this machine's schedule.
+         */
+        ScheduleOrderOut: {
+            /**
+             * Revision
+             * @description To be told in heartbeats once it was taken, or refused.
+             */
+            revision: number;
+            /**
+             * Wanted
+             * @description What to change of hours (null: always), idle_only and idle_minutes.
+             */
+            wanted: {
+                [key: string]: string | boolean | number | null;
+            };
+        };
+        /**
+         * ScheduleWantedOut
+         * @description The schedule that you set and the machine has not taken.
+         */
+        ScheduleWantedOut: {
+            /** Hours */
+            hours: string | null;
+            /** Idle Minutes */
+            idle_minutes: number;
+            /** Idle Only */
+            idle_only: boolean;
+            /**
+             * Refused
+             * @description Why the machine does not take it; null: it has not heard of it yet.
+             */
+            refused?: string | null;
         };
         /**
          * SessionIn
@@ -6432,6 +6616,8 @@ export interface components {
             resources: {
                 [key: string]: number;
             };
+            /** @description What its owner wished while it was away; null: nothing. A fabric without this field knows of no schedules. */
+            schedule?: components["schemas"]["ScheduleOrderOut"] | null;
         };
     };
     responses: never;

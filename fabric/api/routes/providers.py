@@ -23,14 +23,13 @@ from fabric.api.dependencies import (
 from fabric.api.pagination import PageDep, page_of
 from fabric.api.schemas.common import Page
 from fabric.api.schemas.earnings import EarningsOut, ReasonsOut
+from fabric.api.schemas.heartbeats import HeartbeatIn, OrdersOut
 from fabric.api.schemas.providers import (
     EnrolledOut,
     EnrollIn,
-    HeartbeatIn,
     JoinTokenIn,
     JoinTokenOut,
     NewJoinTokenOut,
-    OrdersOut,
     ProviderChangeIn,
     ProviderOut,
     SessionIn,
@@ -199,7 +198,10 @@ async def show_reasons(machine: OwnedOrCallingMachine, services: ServicesDep) ->
 async def change_provider(
     provider_id: str, body: ProviderChangeIn, principal: ProvidersCaller, services: ServicesDep
 ) -> ProviderOut:
-    """Change name, state (paused or online) or prices, also those for single models; leased work keeps the price it was leased at."""
+    """Change name, state (paused or online), schedule or prices, also those for single models.
+
+    Leased work keeps the price it was leased at. A schedule counts once the machine took it (`schedule_wanted` until then).
+    """
     async with services.database.transaction() as tx:
         model_ids = {name: await _model_id(tx, principal.user_id, name) for name in sorted(body.model_names)}
         changes = body.changes(model_ids)

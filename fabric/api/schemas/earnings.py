@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Literal
 
-from fabric.api.schemas.common import Body, Money
+from fabric.api.schemas.common import Body, Moment, Money
 from fabric.billing.history import Earnings, History
 from fabric.jobs.idle import Reason
 
@@ -92,6 +92,8 @@ class ReasonOut(Body):
     needed: str
     remedy: str
     """What to do; empty when there is nothing."""
+    until: Moment | None = None
+    """When it will end by itself, where that is known."""
 
 
 class ReasonsOut(Body):
@@ -102,4 +104,8 @@ class ReasonsOut(Body):
     @classmethod
     def of(cls, found: list[Reason]) -> "ReasonsOut":
         """Show them."""
-        return cls(reasons=[ReasonOut(id=r.id, status=r.status, found=r.found, needed=r.needed, remedy=r.remedy) for r in found])
+        return cls(
+            reasons=[
+                ReasonOut(id=r.id, status=r.status, found=r.found, needed=r.needed, remedy=r.remedy, until=r.until) for r in found
+            ]
+        )

@@ -1,18 +1,25 @@
 """Bodies of /api/v1/providers, including the capability report."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
 from fabric.api.schemas.common import Body, Moment, Money
+from fabric.api.schemas.heartbeats import DeviceReading, Holding, Text
+from fabric.api.schemas.schedules import (
+    CapsOut,
+    MachineScheduleIn,
+    MachineScheduleOut,
+    ScheduleOrderOut,
+    ScheduleWantedOut,
+    schedules_of,
+)
 from fabric.core.money import usd_nanos
 from fabric.providers import enroll, presence, store, token_store
 from fabric.providers.capabilities import Capabilities, SlotReport
 from fabric.providers.rates import AUTO, REFUSE, ModelRate, Rate
 
-Text = Annotated[str, Field(min_length=1, max_length=200)]
 Price = Annotated[str, Field(max_length=40, description='Decimal USD per hour, such as "0.02".')]
 
 
@@ -160,6 +167,8 @@ class SessionOut(Body):
     ports: dict[str, int] | None
     """null: any free ones."""
     heartbeat_s: float
+    schedule: ScheduleOrderOut | None = None
+    """What its owner wished while it was away; null: nothing. A fabric without this field knows of no schedules."""
 
 
 class EnrolledOut(Body):
@@ -169,82 +178,6 @@ class EnrolledOut(Body):
     credential: str
     """The machine's own, shown this once."""
     session: SessionOut
-
-
-class SlotStateIn(Body):
-    """How one slot is now."""
-
-    slot: int
-    state: Text
-
-
-Percent = Annotated[float, Field(ge=0, le=100)]
-Amount = Annotated[float, Field(ge=0, le=1e6)]
-
-
-class DeviceReading(Body):
-    """How one device of a machine does now. What its driver does not tell is null."""
-
-    device: Annotated[str, Field(min_length=1, max_length=40, pattern="^[a-z0-9:._-]+$")]
-    """`cpu`, or as the slot's `device_key` says."""
-    name: Text
-    utilisation_percent: Percent | None = None
-    memory_used_gib: Amount | None = None
-    memory_gib: Amount | None = None
-    temperature_c: Annotated[float, Field(ge=-100, le=500)] | None = None
-    power_w: Amount | None = None
-
-
-class Holding(Body):
-    """Why a machine wants no new work now, as it says itself; what it runs is finished."""
-
-    by: Literal["owner", "schedule", "idle", "power", "temperature"]
-    """`owner`: paused on the machine; `schedule`: outside its hours; `idle`: somebody uses it; else over a cap of its owner."""
-    detail: Text
-    until: datetime | None = None
-    """When it will end, where that is known."""
-
-
-class HeartbeatIn(Body):
-    """A sign of life. There is no field for a bill."""
-
-    ray_node_id: Annotated[str, Field(pattern="^[0-9a-f]{56}$")] | None
-    state: Literal["starting", "running", "draining", "left"]
-    slots: list[SlotStateIn] = Field(default_factory=list, max_length=64)
-    metrics: dict[Text, float] = Field(default_factory=dict, max_length=32)
-    devices: list[DeviceReading] = Field(default_factory=list, max_length=64)
-    holding: Holding | None = None
-    """null: it wants work."""
-
-    def report(self) -> presence.Report:
-        """The same as a value of the domain."""
-        return presence.Report(
-            self.ray_node_id, self.state, [slot.model_dump() for slot in self.slots], self.metrics,
-            devices=[device.model_dump(exclude_none=True) for device in self.devices],
-            holding=self.holding.model_dump(mode="json") if self.holding else None,
-        )  # fmt: skip
-
-
-class OrdersOut(Body):
-    """What a machine shall do next."""
-
-    desired: Literal["run", "pause", "drain", "leave"]
-    orders_outstanding: int
-    heartbeat_s: float
-    cluster: str
-    build: str | None = None
-    """SHA-256 of the wheel that this fabric serves; an agent that was installed from another one upgrades itself."""
-
-    @classmethod
-    def of(cls, orders: presence.Orders, cluster: str, build: str | None) -> Self:
-        """Tell a machine."""
-        return cls(
-            desired=orders.desired,
-            orders_outstanding=orders.orders_outstanding,
-            heartbeat_s=presence.HEARTBEAT_S,
-            cluster=cluster,
-            build=build,
-        )
 
 
 class ModelPriceIn(Body):
@@ -276,6 +209,8 @@ class ProviderChangeIn(Body):
     slots: list[SlotChangeIn] = Field(default_factory=list, max_length=64)
     models: list[ModelPriceIn] = Field(default_factory=list, max_length=64)
     """Of every slot."""
+    schedule: MachineScheduleIn | None = None
+    """When it lends. The machine takes it with its next heartbeat; what runs is finished."""
 
     @property
     def model_names(self) -> set[str]:
@@ -291,7 +226,8 @@ class ProviderChangeIn(Body):
         slots = tuple((slot.slot, _rate(slot.price_usd_per_hour), slot.enabled) for slot in self.slots)
         entries = [(None, entry) for entry in self.models] + [(slot.slot, entry) for slot in self.slots for entry in slot.models]
         models = tuple((slot, model_ids[entry.model], _model_rate(entry.price_usd_per_hour)) for slot, entry in entries)
-        return presence.Changes(self.name, self.state, _rate(self.price_usd_per_hour), slots, models)
+        wish = self.schedule.wish() if self.schedule else None
+        return presence.Changes(self.name, self.state, _rate(self.price_usd_per_hour), slots, models, wish)
 
 
 class ModelPriceOut(Body):
@@ -334,6 +270,12 @@ class ProviderOut(Body):
     status: Literal["enrolled", "online", "paused", "draining", "offline"]
     """`paused`: by you here, or the machine holds back by itself (`holding` says why)."""
     holding: Holding | None = None
+    schedule: MachineScheduleOut | None = None
+    """When it lends, as it told last; null: its agent is too old to say."""
+    schedule_wanted: ScheduleWantedOut | None = None
+    """What you set and it has not taken; null: nothing."""
+    caps: CapsOut | None = None
+    """What it keeps to beside it; null: its agent is too old to say."""
     region: str
     agent_version: str
     capabilities: dict[str, Any]
@@ -366,6 +308,7 @@ class ProviderOut(Body):
         return cls.model_validate(
             {
                 "id": str(machine.id), "name": machine.name, "status": status, "holding": holding,
+                **schedules_of(machine),
                 "region": machine.labels.get("fabric.region", "unknown"), "agent_version": machine.agent_version,
                 "capabilities": machine.capabilities, "agent_state": machine.agent_state, "slots": slots,
                 "devices": machine.agent_state.get("devices", []),

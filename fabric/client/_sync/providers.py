@@ -36,8 +36,19 @@ class Providers:
         return dict(self._transport.request("POST", "/api/v1/providers/join-tokens", json=body))
 
     def update(self, provider_id: str, **changes: Any) -> dict[str, Any]:
-        """Change name, state ("paused" or "online") or prices of slots."""
+        """Change name, state ("paused" or "online"), prices of slots or `schedule` (see `set_schedule`)."""
         return dict(self._transport.request("PATCH", f"/api/v1/providers/{provider_id}", json=changes))
+
+    def set_schedule(
+        self, provider_id: str, hours: str | None, *, idle_only: bool | None = None, idle_minutes: float | None = None
+    ) -> dict[str, Any]:
+        """Lend in certain hours by the machine's own clock ("mo-fr 22-7, sa-su 0-24"; None: always), or only while nobody uses it.
+
+        The machine takes it with its next heartbeat; until then the answer's `schedule_wanted` has it.
+        """
+        quiet = {"idle_only": idle_only, "idle_minutes": idle_minutes}
+        said = {"hours": hours, **{name: value for name, value in quiet.items() if value is not None}}
+        return self.update(provider_id, schedule=said)
 
     def drain(self, provider_id: str) -> dict[str, Any]:
         """Let the machine finish what it runs and take nothing new."""

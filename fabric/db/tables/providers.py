@@ -45,6 +45,10 @@ providers = Table(
     Column("agent_version", Text, nullable=False),
     Column("agent_state", JSONB, nullable=False, server_default=text("'{}'"), comment="the last heartbeat's report of its slots"),
     moment("last_heartbeat_at"), moment("removed_at"), created_at(),
+    Column("schedule_revision", BigInteger, nullable=False, server_default=text("0"),
+           comment="of the last wish for its schedule; it only grows"),
+    Column("schedule_wanted", JSONB,
+           comment="what that wish changes: hours, idle_only, idle_minutes; NULL: nothing that the machine has not taken"),
 )  # fmt: skip
 Index("providers_owner_id_id_idx", providers.c.owner_id, providers.c.id)
 

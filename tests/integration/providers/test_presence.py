@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -236,3 +237,17 @@ async def test_a_paused_machine_that_falls_silent_stays_paused_but_is_not_ready(
     assert await presence.mark_offline(database) == 1
     assert await status(database, owner, machine) == "paused"
     assert await ready(database) == []
+
+
+async def test_another_schedule_is_news_and_the_same_one_is_not(database, owner, machine):
+    # Given a machine that said when it lends
+    schedule = {"hours": None, "revision": 0, "refused": None}
+    async with database.transaction() as tx:
+        await presence.heartbeat(tx, machine, replace(a_report(), schedule=schedule))
+    seen = []
+    for said in (schedule, {**schedule, "hours": "22-7"}, {**schedule, "hours": "22-7"}):
+        async with database.transaction() as tx:
+            found = await store.record_beat(tx, machine, node_id=NODE, agent_state={"schedule": said}, has_left=False)
+        assert found is not None
+        seen.append(found.is_news)
+    assert seen == [False, True, False]
