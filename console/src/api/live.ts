@@ -104,16 +104,16 @@ export function apply(client: QueryClient, event: ServerEvent): void {
   }
 }
 
-/** Everything may be old, but what is read of a job that has ended: that stays as it is. */
+/** Everything may be old, but what is read of one job only while that runs; what is not yet known of one its own stream tells. */
 function startOver(client: QueryClient): void {
   for (const key of ["machines", "wallet", "stats"]) readAgain(client, { queryKey: [key] });
-  const ended = (id: unknown) => {
+  const runs = (id: unknown) => {
     const job = client.getQueryData<Job>(["jobs", "one", id]);
-    return job !== undefined && !isOpen(job);
+    return job !== undefined && isOpen(job);
   };
   readAgain(client, {
     queryKey: ["jobs"],
-    predicate: ({ queryKey }) => !OF_ONE.has(queryKey[1]) || !ended(queryKey[2]),
+    predicate: ({ queryKey }) => !OF_ONE.has(queryKey[1]) || runs(queryKey[2]),
   });
 }
 

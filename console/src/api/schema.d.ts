@@ -1114,7 +1114,9 @@ export interface paths {
         };
         /**
          * List Offers
-         * @description Slots of machines that are online now, the cheapest first; with `model` the cheapest for an item of it, at what they ask for it.
+         * @description Slots of machines that are online now, the cheapest first.
+         *
+         *     With `model` those whose ONNX Runtime takes it and whose owners let it run, the cheapest for an item first, at what they ask for it.
          */
         get: operations["marketplace_list_offers"];
         put?: never;
