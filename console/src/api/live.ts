@@ -6,7 +6,7 @@ import { type QueryClient, type QueryFilters, useQueryClient } from "@tanstack/r
 import { useEffect, useSyncExternalStore } from "react";
 import { type Schemas, session } from "./client";
 import { type Following, follow, type ServerEvent } from "./events";
-import { isOpen, job as jobQuery } from "./queries";
+import { failed, isOpen, job as jobQuery } from "./queries";
 
 const PATH = "/api/v1/events";
 const LOCK = "fabric.events";
@@ -210,7 +210,7 @@ export function useCut(): boolean {
 /** A line that stands again: what a page could not read meanwhile is read now. */
 function lineStands(client: QueryClient): void {
   setCut(false);
-  void client.refetchQueries({ type: "active", predicate: (query) => query.state.status === "error" });
+  void client.refetchQueries({ type: "active", predicate: failed });
 }
 
 /** Where the account's stream was heard last, by whichever tab: who follows next goes on from there. */
