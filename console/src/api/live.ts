@@ -58,13 +58,20 @@ export function jobAs(job: Job, now: JobNow): Job {
 const isJob = (one: unknown): one is Job =>
   typeof one === "object" && one !== null && "progress" in one && "cost" in one;
 
-/** Lists of jobs, paged or not, with `change` made of each of their jobs; anything else stays as it is. */
+/** Lists of jobs, paged or not, with `change` made of each of their jobs. What stays as it is stays the same object: lists are long. */
 function mapped(data: unknown, change: (job: Job) => Job): unknown {
   if (typeof data !== "object" || data === null) return data;
-  if ("pages" in data && Array.isArray(data.pages))
-    return { ...data, pages: data.pages.map((page) => mapped(page, change)) };
+  const renewed = (list: unknown[], one: (value: unknown) => unknown) => {
+    const next = list.map(one);
+    return next.some((value, index) => value !== list[index]) ? next : null;
+  };
+  if ("pages" in data && Array.isArray(data.pages)) {
+    const pages = renewed(data.pages, (page) => mapped(page, change));
+    return pages ? { ...data, pages } : data;
+  }
   if (!("data" in data) || !Array.isArray(data.data)) return data;
-  return { ...data, data: data.data.map((one) => (isJob(one) ? change(one) : one)) };
+  const jobs = renewed(data.data, (one) => (isJob(one) ? change(one) : one));
+  return jobs ? { ...data, data: jobs } : data;
 }
 
 /** Lists of jobs with what is told of some laid over them. */
