@@ -80,10 +80,10 @@ test("progress is laid over every list that shows the job, and nothing is read a
     expect(shown?.cost.held.usd_nanos).toBe(1000);
   }
   expect(recent?.data[0]).toEqual(job("job_1"));
+  expect(isStale(client, "jobs", "recent")).toBe(false);
   const again = { id: 0, type: "jobs", data: { changed: [now("job_9")], gone: [] } };
   apply(client, again);
   expect(client.getQueryData(["jobs", "list", null])).toBe(list); // nothing of a long list is made anew for others
-  expect(isStale(client, "jobs", "recent")).toBe(false);
 });
 
 test("a new job and one that ends change which lists it belongs to", () => {
