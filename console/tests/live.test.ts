@@ -3,6 +3,8 @@ import { afterEach, expect, test } from "vitest";
 import type { Schemas } from "../src/api/client";
 import { EventParser } from "../src/api/events";
 import { apply, type JobNow, readAgain } from "../src/api/live";
+import { Problem } from "../src/api/problem";
+import { failed } from "../src/api/queries";
 
 const money = (usd_nanos: number) => ({ usd_nanos, usd: (usd_nanos / 1e9).toFixed(9) });
 const job = (id: string, status: Schemas["JobOut"]["status"] = "running") =>
@@ -79,6 +81,9 @@ test("progress is laid over every list that shows the job, and nothing is read a
   }
   expect(recent?.data[0]).toEqual(job("job_1"));
   expect(isStale(client, "jobs", "recent")).toBe(false);
+  const again = { id: 0, type: "jobs", data: { changed: [now("job_9")], gone: [] } };
+  apply(client, again);
+  expect(client.getQueryData(["jobs", "list", null])).toBe(list); // nothing of a long list is made anew for others
 });
 
 test("a new job and one that ends change which lists it belongs to", () => {
@@ -113,6 +118,15 @@ test("what is on its way for the first time when something changes is read once 
   await expect.poll(() => client.getQueryData(["jobs", "list", {}])).toBe("as it is");
   expect(answers).toEqual([]);
   end();
+});
+
+test("what could not be read is read again by itself; a list of which pages are there, and what is refused, is not", () => {
+  const failing = (status: number, data?: unknown) =>
+    failed({ state: { status: "error", error: new Problem(status, "x", "x", null), data } });
+  expect([failing(503), failing(429), failing(503, { data: [] })]).toEqual([true, true, true]);
+  expect([failing(404), failing(503, { pages: [] })]).toEqual([false, false]);
+  expect(failed({ state: { status: "error", error: new TypeError("nobody answers"), data: undefined } })).toBe(true);
+  expect(failed({ state: { status: "success", error: null, data: {} } })).toBe(false);
 });
 
 test("to start over leaves alone what is read of a job that has ended", () => {

@@ -6,7 +6,7 @@ import { type QueryClient, type QueryFilters, useQueryClient } from "@tanstack/r
 import { useEffect, useSyncExternalStore } from "react";
 import { type Schemas, session } from "./client";
 import { type Following, follow, type ServerEvent } from "./events";
-import { isOpen, job as jobQuery } from "./queries";
+import { failed, isOpen, job as jobQuery } from "./queries";
 
 const PATH = "/api/v1/events";
 const LOCK = "fabric.events";
@@ -58,13 +58,20 @@ export function jobAs(job: Job, now: JobNow): Job {
 const isJob = (one: unknown): one is Job =>
   typeof one === "object" && one !== null && "progress" in one && "cost" in one;
 
-/** Lists of jobs, paged or not, with `change` made of each of their jobs; anything else stays as it is. */
+/** Lists of jobs, paged or not, with `change` made of each of their jobs. What stays as it is stays the same object: lists are long. */
 function mapped(data: unknown, change: (job: Job) => Job): unknown {
   if (typeof data !== "object" || data === null) return data;
-  if ("pages" in data && Array.isArray(data.pages))
-    return { ...data, pages: data.pages.map((page) => mapped(page, change)) };
+  const renewed = (list: unknown[], one: (value: unknown) => unknown) => {
+    const next = list.map(one);
+    return next.some((value, index) => value !== list[index]) ? next : null;
+  };
+  if ("pages" in data && Array.isArray(data.pages)) {
+    const pages = renewed(data.pages, (page) => mapped(page, change));
+    return pages ? { ...data, pages } : data;
+  }
   if (!("data" in data) || !Array.isArray(data.data)) return data;
-  return { ...data, data: data.data.map((one) => (isJob(one) ? change(one) : one)) };
+  const jobs = renewed(data.data, (one) => (isJob(one) ? change(one) : one));
+  return jobs ? { ...data, data: jobs } : data;
 }
 
 /** Lists of jobs with what is told of some laid over them. */
@@ -104,16 +111,16 @@ export function apply(client: QueryClient, event: ServerEvent): void {
   }
 }
 
-/** Everything may be old, but what is read of a job that has ended: that stays as it is. */
+/** Everything may be old, but what is read of one job only while that runs; what is not yet known of one its own stream tells. */
 function startOver(client: QueryClient): void {
   for (const key of ["machines", "wallet", "stats"]) readAgain(client, { queryKey: [key] });
-  const ended = (id: unknown) => {
+  const runs = (id: unknown) => {
     const job = client.getQueryData<Job>(["jobs", "one", id]);
-    return job !== undefined && !isOpen(job);
+    return job !== undefined && isOpen(job);
   };
   readAgain(client, {
     queryKey: ["jobs"],
-    predicate: ({ queryKey }) => !OF_ONE.has(queryKey[1]) || !ended(queryKey[2]),
+    predicate: ({ queryKey }) => !OF_ONE.has(queryKey[1]) || runs(queryKey[2]),
   });
 }
 
@@ -210,7 +217,7 @@ export function useCut(): boolean {
 /** A line that stands again: what a page could not read meanwhile is read now. */
 function lineStands(client: QueryClient): void {
   setCut(false);
-  void client.refetchQueries({ type: "active", predicate: (query) => query.state.status === "error" });
+  void client.refetchQueries({ type: "active", predicate: failed });
 }
 
 /** Where the account's stream was heard last, by whichever tab: who follows next goes on from there. */

@@ -13,6 +13,13 @@ const FAILED_AGAIN_MS = 10_000;
 /** Whether the same question may be answered another time. */
 const passes = (error: unknown) => !(error instanceof Problem && error.status < 500 && error.status !== 429);
 
+/** Whether a query failed for now; not a list of which some pages are there, as all of them would be read again. */
+export const failed = ({
+  state: { status, error, data },
+}: {
+  state: { status: string; error: unknown; data: unknown };
+}) => status === "error" && passes(error) && !(typeof data === "object" && data !== null && "pages" in data);
+
 export const queries = new QueryClient({
   defaultOptions: {
     // The fabric may be on this machine: whether the browser believes that it is on line says nothing about it.
@@ -22,7 +29,7 @@ export const queries = new QueryClient({
       staleTime: 2000,
       retry: (failures, error) => failures < 2 && passes(error),
       // What could not be read for a while is read again by itself, for as long as a page shows it.
-      refetchInterval: ({ state }) => (state.status === "error" && passes(state.error) ? FAILED_AGAIN_MS : false),
+      refetchInterval: (query) => (failed(query) ? FAILED_AGAIN_MS : false),
     },
   },
 });
