@@ -13,6 +13,8 @@ export default defineConfig({
     assetsInlineLimit: 0, // the Content-Security-Policy allows no data: scripts or styles
     modulePreload: { polyfill: false },
     target: "es2023",
+    // The first that know `light-dark()`: written for older ones, colours would follow the system whatever somebody chose.
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
   },
   server: { host: "127.0.0.1", proxy: { "/api": fabric } },
 });

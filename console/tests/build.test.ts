@@ -63,6 +63,13 @@ test("letters are those of Latin scripts, in files of their own, with their lice
   expect(licences).toContain("SIL OPEN FONT LICENSE");
 });
 
+test("whoever chooses light or dark gets it: colours are left to the browser, not to the system alone", () => {
+  const [styles = ""] = readdirSync(`${built}assets`).filter((name) => /^index-.*\.css$/.test(name));
+  const text = readFileSync(`${built}assets/${styles}`, "utf8");
+  expect(text).toContain("--paper:light-dark(");
+  expect(text).not.toContain("--lightningcss");
+});
+
 test("the page has no inline script or style and asks no other host", () => {
   expect(index).not.toMatch(/<script(?![^>]*src=)|<style|style=|https?:\/\//);
 });

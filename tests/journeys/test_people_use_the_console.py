@@ -54,6 +54,8 @@ def test_a_stranger_runs_a_model_and_an_owner_keeps_a_machine_without_a_terminal
     assert seen["skip"] == "Skip to the page"
     assert seen["join"].startswith(f"curl -fsSL {fabric.url}/join | sh -s -- --token fjt_")
     assert seen["tokenGone"]
+    # And what was chosen on a phone in the dark is light
+    assert seen["themed"]
 
 
 def test_daily_work_with_jobs_survives_a_cut_line_and_needs_nothing_but_the_page(fabric, folder, trained):

@@ -63,10 +63,7 @@ export function MachineSheet({
                 slot={slot}
                 state={lives ? live.slots.get(slot.slot) : undefined}
                 onSwitch={(enabled) =>
-                  change(
-                    { slots: [{ slot: slot.slot, enabled }] },
-                    `Slot ${slot.slot} is switched ${enabled ? "on" : "off"}.`,
-                  )
+                  change(...switched(slot, enabled), { act: () => change(...switched(slot, !enabled)) })
                 }
               />
             ))}
@@ -80,6 +77,11 @@ export function MachineSheet({
       )}
     </section>
   );
+}
+
+/** The change that gives a slot work or takes it away, and how it is told. */
+function switched({ slot }: Slot, enabled: boolean): [Change, string] {
+  return [{ slots: [{ slot, enabled }] }, `Slot ${slot} is switched ${enabled ? "on" : "off"}.`];
 }
 
 function MachineHead({
