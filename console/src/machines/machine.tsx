@@ -1,27 +1,27 @@
 /** One machine of one's own: how it is, what it does, what it asks, and what can be done with it. */
 import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { api, type Schemas } from "../api/client";
 import { Confirm } from "../ui/dialog";
 import { Ago, Bar, Id, Money, Status } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
 import { Earnings, type MachineEarnings } from "./earnings";
-import { deviceText, type Live, liveOf, reasonsOf } from "./live";
-import { type Reason, Reasons } from "./reasons";
+import { deviceText, type Live, liveOf } from "./live";
+import { MachineSchedule } from "./schedule";
 import { type Change, MachineSettings } from "./settings";
 
 type Machine = Schemas["ProviderOut"];
 type Slot = Schemas["SlotOut"];
 type Asked = "drain" | "remove" | "settings";
 
-/** `reasons` and `earnings`: as the fabric tells them; without them the machine's own facts must do. */
+/** `reasons`: what stands between it and earnings, in the fabric's words; `earnings`: as the fabric tells them. */
 export function MachineSheet({
   machine,
   reasons,
   earnings,
 }: {
   machine: Machine;
-  reasons?: readonly Reason[];
+  reasons: ReactNode;
   earnings?: MachineEarnings;
 }) {
   const client = useQueryClient();
@@ -38,8 +38,12 @@ export function MachineSheet({
   const lives = machine.status === "online" || machine.status === "draining" || machine.status === "paused";
   return (
     <section className="sheet" aria-label={machine.name}>
-      <MachineHead machine={machine} live={live} lives={lives} change={change} ask={setAsking} />
-      <Reasons of={reasons ?? reasonsOf(machine, live)} holding={live.holding} />
+      <MachineHead machine={machine} lives={lives} change={change} ask={setAsking} />
+      {reasons}
+      <MachineSchedule
+        machine={machine}
+        save={(schedule) => change({ schedule }, `${machine.name} is told its schedule with its next sign of life.`)}
+      />
       {earnings && <Earnings of={earnings} />}
       <div className="scroll">
         <table className="cards slots">
@@ -82,13 +86,11 @@ export function MachineSheet({
 
 function MachineHead({
   machine,
-  live,
   lives,
   change,
   ask,
 }: {
   machine: Machine;
-  live: Live;
   lives: boolean;
   change: (body: Change, words: string) => Promise<void>;
   ask: (what: Asked) => void;
@@ -111,7 +113,7 @@ function MachineHead({
         </span>
       </div>
       <div className="row">
-        {machine.status === "paused" && !live.holding && (
+        {machine.status === "paused" && !machine.holding && (
           <button
             type="button"
             className="button small"
