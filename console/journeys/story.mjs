@@ -117,6 +117,34 @@ await owner.getByText("takes work again.").waitFor();
 await owner.getByRole("button", { name: "Pause" }).first().click();
 await owner.getByRole("button", { name: "Take work again" }).click();
 await owner.getByRole("button", { name: "Take work again" }).waitFor({ state: "detached" });
+
+// They set hours that are closed now: the machine itself takes them and holds back, and the page says so; then it lends at any time.
+const days = [2, 3].map((days) =>
+  new Date(Date.now() + days * 86_400_000).toLocaleDateString("en-GB", { weekday: "long" }),
+);
+const machine = owner.getByRole("region", { name: "local-1", exact: true });
+await machine.getByText("Lends at any time").waitFor();
+await machine.getByRole("button", { name: "Change schedule" }).click();
+await owner.getByLabel("In certain hours").check();
+await owner.getByRole("button", { name: "Weekends", exact: true }).click();
+for (const day of ["Saturday", "Sunday"]) await owner.getByRole("checkbox", { name: day }).uncheck();
+await owner.getByRole("alert").waitFor(); // no day is left
+for (const day of days) await owner.getByRole("checkbox", { name: day }).check();
+await owner.getByLabel("from", { exact: true }).fill("10:00");
+await owner.getByLabel("to", { exact: true }).fill("11:30");
+await check(owner, "a machine's schedule");
+await owner.getByRole("button", { name: "Set it" }).click();
+await machine.getByText("it holds back by itself: lends at").waitFor();
+seen.schedule = await machine.locator(".schedule p").first().textContent();
+seen.week = await machine.getByRole("img", { name: /^Open / }).getAttribute("aria-label");
+await machine.getByText("paused", { exact: true }).waitFor();
+await check(owner, "a machine that is closed");
+await machine.getByRole("button", { name: "Change schedule" }).click();
+await owner.getByLabel("At any time").check();
+await owner.getByRole("button", { name: "Set it" }).click();
+await machine.getByText("online", { exact: true }).waitFor();
+await machine.getByText("Lends at any time").waitFor();
+
 await owner.getByRole("button", { name: "Add a machine" }).click();
 await owner.getByLabel("What the token is for").fill("workshop");
 await owner.getByRole("button", { name: "Make a token" }).click();

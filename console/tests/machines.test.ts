@@ -1,10 +1,9 @@
 import { expect, test } from "vitest";
 import type { Schemas } from "../src/api/client";
-import { deviceText, liveOf, reasonsOf } from "../src/machines/live";
+import { deviceText, liveOf } from "../src/machines/live";
 
 const machine = (status: string, agent_state: unknown, enabled = true) =>
   ({ status, agent_state, slots: [{ slot: 0, enabled }] }) as Schemas["ProviderOut"];
-const reasonOf = (one: Schemas["ProviderOut"]) => reasonsOf(one, liveOf(one))[0]?.id;
 
 test("what an agent tells is read with care, whatever its version leaves out or makes of it", () => {
   const full = liveOf(
@@ -12,21 +11,12 @@ test("what an agent tells is read with care, whatever its version leaves out or 
       slots: [{ slot: 0, state: "busy" }, { state: "of no slot" }, 7],
       metrics: { cpu_percent: 12.5 },
       devices: [{ device: "cuda:0", name: "RTX", utilisation_percent: 80, temperature_c: 61.4, power_w: null }],
-      holding: { by: "schedule", detail: "weekdays from 18:00", until: "2026-01-01T18:00:00Z" },
     }),
   );
   expect([...full.slots]).toEqual([[0, "busy"]]);
   expect([full.cpuPercent, full.devices[0]?.utilisation, full.devices[0]?.powerW]).toEqual([12.5, 80, null]);
   expect(full.devices.map(deviceText)).toEqual(["61 °C"]);
-  expect(full.holding).toEqual({ by: "schedule", detail: "weekdays from 18:00", until: "2026-01-01T18:00:00Z" });
-  for (const odd of [{}, null, "x", { devices: "none", slots: null, metrics: 3, holding: "no" }]) {
-    expect(liveOf(machine("online", odd))).toEqual({ slots: new Map(), cpuPercent: null, devices: [], holding: null });
+  for (const odd of [{}, null, "x", { devices: "none", slots: null, metrics: 3 }]) {
+    expect(liveOf(machine("online", odd))).toEqual({ slots: new Map(), cpuPercent: null, devices: [] });
   }
-});
-
-test("a machine that cannot earn says why, the nearest cause first", () => {
-  expect(reasonOf(machine("offline", { holding: { by: "idle" } }))).toBe("state");
-  expect(reasonOf(machine("paused", { holding: { by: "temperature", detail: "84 °C, 80 allowed" } }))).toBe("holding");
-  expect(reasonOf(machine("online", {}, false))).toBe("slots");
-  expect(reasonOf(machine("online", {}))).toBeUndefined();
 });

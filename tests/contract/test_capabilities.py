@@ -2,17 +2,23 @@
 
 from fabric.api.schemas.heartbeats import HeartbeatIn
 from fabric.api.schemas.providers import SessionIn
+from fabric.api.schemas.schedules import CapsOut, MachineScheduleIn, ScheduleOrderOut
 from fabric.jobs.requirements import ACCELERATORS
+from fabric.providers import schedule
 from fabric.providers.capabilities import DEVICE_ID, EXECUTION_PROVIDERS, check_capabilities, granted_resources
 from fabric.providers.enroll import check_versions, provider_ports
+from fabric.providers.schedule import Order
 from fabric.sandbox import devices, launch
 from provider_join import accelerators
 from provider_join.accelerators import Wishes
-from provider_join.config import read_options
+from provider_join.config import Home, read_options
+from provider_join.from_afar import FromAfar, Heard
 from provider_join.hardware import Hardware, plan_slots
 from provider_join.join import describe_machine
+from provider_join.limits import CAPS, IDLE_MINUTES, SCHEDULE, Limits
 from provider_join.metrics import Meter
 from provider_join.ray_node import PORT_OPTIONS
+from provider_join.restraint import Restraint
 
 
 def test_the_report_of_this_machine_is_accepted(tmp_path):
@@ -58,6 +64,25 @@ def test_what_the_agent_reads_of_its_devices_is_what_a_heartbeat_takes():
         {"ray_node_id": None, "state": "running", "devices": [*Meter("AMD EPYC", ["cuda:0:1"]).read(), reading]}
     )
     assert beat.report().devices[-1] == reading
+
+
+def test_what_the_agent_says_of_its_schedule_is_what_a_heartbeat_takes_and_what_it_takes_is_what_the_fabric_hands_on(tmp_path):
+    for limits in (Limits(), Limits(hours="mo-fr 22-7,  sa 0-24", idle_only=True, max_memory_gib=8.0)):
+        home = Home(tmp_path)
+        agent = FromAfar(home, Restraint(home, limits))
+        order = ScheduleOrderOut.of(Order(2**40, {"idle_only": False, "hours": "8-9", "idle_minutes": 3.5}))
+        assert order is not None
+        agent.hear({"schedule": None})
+        HeartbeatIn.model_validate({"ray_node_id": None, "state": "running", **agent.report()})
+        agent.heard = Heard()
+        agent.hear({"schedule": order.model_dump()})
+        told = HeartbeatIn.model_validate({"ray_node_id": None, "state": "running", **agent.report()}).report()
+        assert told.schedule is not None
+        assert (told.schedule["hours"], told.schedule["idle_minutes"], told.schedule["revision"]) == ("8-9", 3.5, 2**40)
+        assert told.caps is not None
+        assert told.caps["max_memory_gib"] == limits.max_memory_gib
+    assert set(CAPS) == set(CapsOut.model_fields)
+    assert (schedule.IDLE_MINUTES, set(SCHEDULE)) == (IDLE_MINUTES, set(MachineScheduleIn.model_fields))
 
 
 def test_the_agent_knows_every_port_that_enrolment_grants():

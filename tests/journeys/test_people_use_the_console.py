@@ -56,6 +56,10 @@ def test_a_stranger_runs_a_model_and_an_owner_keeps_a_machine_without_a_terminal
     assert seen["tokenGone"]
     # And what was chosen on a phone in the dark is light
     assert seen["themed"]
+    # And the machine took hours that are closed now, held back, said until when, and then lent at any time again
+    assert " 10:00–11:30, " in seen["schedule"]
+    assert "closed now, opens in" in seen["schedule"]
+    assert seen["week"].startswith("Open ")
 
 
 def test_daily_work_with_jobs_survives_a_cut_line_and_needs_nothing_but_the_page(fabric, folder, trained):

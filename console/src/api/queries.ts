@@ -1,5 +1,5 @@
 /** What the pages read. A key begins with the noun that a change of it invalidates. */
-import { infiniteQueryOptions, QueryClient, queryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, keepPreviousData, QueryClient, queryOptions } from "@tanstack/react-query";
 import { api, type Schemas } from "./client";
 import { Problem } from "./problem";
 
@@ -109,9 +109,11 @@ export const machineReasons = (machine: Schemas["ProviderOut"]) =>
       machine.id,
       machine.status,
       machine.holding?.by,
+      machine.holding?.until,
       machine.slots.map((slot) => [slot.enabled, slot.price_per_hour.usd_nanos]),
     ],
     queryFn: () => api.get("/api/v1/providers/{provider_id}/reasons", { path: { provider_id: machine.id } }),
+    placeholderData: keepPreviousData, // until its new state is worked out, a moment later
     refetchInterval: WORKED_OUT_MS,
   });
 export const joinTokens = queryOptions({

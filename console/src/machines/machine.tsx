@@ -8,22 +8,22 @@ import { Menu } from "../ui/menu";
 import { Ago, Bar, Id, Money, Status } from "../ui/small";
 import { toast, toastError, type Undo } from "../ui/toasts";
 import { Earnings, type MachineEarnings } from "./earnings";
-import { deviceText, type Live, liveOf, reasonsOf } from "./live";
-import { type Reason, Reasons } from "./reasons";
+import { deviceText, type Live, liveOf } from "./live";
+import { MachineSchedule } from "./schedule";
 import { type Change, MachineSettings } from "./settings";
 
 type Machine = Schemas["ProviderOut"];
 type Slot = Schemas["SlotOut"];
 type Asked = "drain" | "remove" | "settings";
 
-/** `reasons` and `earnings`: as the fabric tells them; without them the machine's own facts must do. */
+/** `reasons`: what stands between it and earnings, in the fabric's words; `earnings`: as the fabric tells them. */
 export function MachineSheet({
   machine,
   reasons,
   earnings,
 }: {
   machine: Machine;
-  reasons?: readonly Reason[];
+  reasons: ReactNode;
   earnings?: MachineEarnings;
 }) {
   const client = useQueryClient();
@@ -40,8 +40,12 @@ export function MachineSheet({
   const lives = machine.status === "online" || machine.status === "draining" || machine.status === "paused";
   return (
     <section className="sheet" aria-label={machine.name}>
-      <MachineHead machine={machine} live={live} lives={lives} change={change} ask={setAsking} />
-      <Reasons of={reasons ?? reasonsOf(machine, live)} holding={live.holding} />
+      <MachineHead machine={machine} lives={lives} change={change} ask={setAsking} />
+      {reasons}
+      <MachineSchedule
+        machine={machine}
+        save={(schedule) => change({ schedule }, `${machine.name} is told its schedule with its next sign of life.`)}
+      />
       {earnings && <Earnings of={earnings} />}
       <div className="scroll">
         <table className="cards slots">
@@ -86,13 +90,11 @@ function switched({ slot }: Slot, enabled: boolean): [Change, string] {
 
 function MachineHead({
   machine,
-  live,
   lives,
   change,
   ask,
 }: {
   machine: Machine;
-  live: Live;
   lives: boolean;
   change: (body: Change, words: string, undo?: Undo) => Promise<void>;
   ask: (what: Asked) => void;
@@ -115,7 +117,7 @@ function MachineHead({
         </span>
       </div>
       <div className="row">
-        {machine.status === "paused" && !live.holding && (
+        {machine.status === "paused" && !machine.holding && (
           <button
             type="button"
             className="button small"

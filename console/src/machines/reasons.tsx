@@ -1,32 +1,30 @@
 /** Why a machine earns nothing, or not more: what was found, what would be needed, and what to do. */
+import type { Schemas } from "../api/client";
 import { Ago } from "../ui/small";
-import type { Holding } from "./live";
 
-export interface Reason {
-  /** state, slots, price, work …; there may be more in time. */
-  id: string;
-  status: "ok" | "problem" | "hint";
-  found: string;
-  needed: string;
-  /** Empty when there is nothing to do. */
-  remedy: string;
-}
+type Reason = Schemas["ReasonOut"];
 
 const MARKS = { ok: "good", problem: "warn", hint: "soft" } as const;
 
 /** Problems stand open; everything that was looked at is one press away. */
-export function Reasons({ of, holding = null }: { of: readonly Reason[]; holding?: Holding | null }) {
+export function Reasons({ of }: { of: readonly Reason[] }) {
   const problems = of.filter((reason) => reason.status === "problem");
   const others = of.filter((reason) => reason.status !== "problem");
   return (
     <>
       {problems.map((reason) => (
         <div className="notice warn" key={reason.id}>
-          <strong>{reason.found}</strong>
-          {(reason.needed || reason.remedy) && <span>{[reason.needed, reason.remedy].filter(Boolean).join(" ")}</span>}
-          {holding?.until && (
+          <strong>
+            <Sentence>{reason.found}</Sentence>
+          </strong>
+          {reason.remedy && (
+            <span>
+              <Sentence>{reason.remedy}</Sentence>
+            </span>
+          )}
+          {reason.until && (
             <span className="small">
-              Until <Ago at={holding.until} />.
+              It ends by itself <Ago at={reason.until} />.
             </span>
           )}
         </div>
@@ -39,9 +37,15 @@ export function Reasons({ of, holding = null }: { of: readonly Reason[]; holding
           <ul className="list tightly">
             {others.map((reason) => (
               <li key={reason.id} className="stack tight">
-                <span className={`status ${MARKS[reason.status]}`}>{reason.found}</span>
-                {(reason.needed || reason.remedy) && (
-                  <span className="small soft">{[reason.needed, reason.remedy].filter(Boolean).join(" ")}</span>
+                <span className={`status ${MARKS[reason.status]}`}>
+                  <span>
+                    <Sentence>{reason.found}</Sentence>
+                  </span>
+                </span>
+                {reason.remedy && (
+                  <span className="small soft">
+                    <Sentence>{reason.remedy}</Sentence>
+                  </span>
                 )}
               </li>
             ))}
@@ -49,5 +53,20 @@ export function Reasons({ of, holding = null }: { of: readonly Reason[]; holding
         </details>
       )}
     </>
+  );
+}
+
+/** The fabric's words as a sentence; what stands between backticks is code. */
+function Sentence({ children }: { children: string }) {
+  const parts = children.split("`");
+  return parts.map((part, place) =>
+    place % 2 ? (
+      // biome-ignore lint/suspicious/noArrayIndexKey: parts of one sentence
+      <code key={place}>{part}</code>
+    ) : place === 0 ? (
+      part.charAt(0).toUpperCase() + part.slice(1)
+    ) : (
+      part
+    ),
   );
 }

@@ -4,6 +4,7 @@ import type { Schemas } from "../api/client";
 import { machineEarnings, machineReasons, machines as machinesQuery } from "../api/queries";
 import { Join, Tokens } from "../machines/join";
 import { MachineSheet } from "../machines/machine";
+import { Reasons } from "../machines/reasons";
 import { Icon } from "../ui/icons";
 import { Empty, Failure, Head, Skeleton } from "../ui/small";
 import "../styles/machines.css";
@@ -50,9 +51,16 @@ export function MachinesPage() {
   );
 }
 
-/** A machine with what the fabric says of its earnings, once it has said it. */
+/** A machine with what the fabric says of its earnings and of what stands in their way. */
 function OwnMachine({ machine }: { machine: Schemas["ProviderOut"] }) {
-  const reasons = useQuery(machineReasons(machine)).data?.reasons;
+  const reasons = useQuery(machineReasons(machine));
   const earnings = useQuery(machineEarnings(machine)).data;
-  return <MachineSheet machine={machine} {...(reasons && { reasons })} {...(earnings && { earnings })} />;
+  const why = reasons.data ? (
+    <Reasons of={reasons.data.reasons} />
+  ) : reasons.error ? (
+    <Failure error={reasons.error} retry={() => reasons.refetch()} />
+  ) : (
+    <Skeleton lines={1} />
+  );
+  return <MachineSheet machine={machine} reasons={why} {...(earnings && { earnings })} />;
 }

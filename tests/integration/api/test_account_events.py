@@ -113,6 +113,10 @@ async def test_who_comes_back_with_the_last_mark_hears_only_what_changed_meanwhi
         await browser.patch(f"/api/v1/providers/{machine}", json={"name": "attic"}, headers=headers)
         name, _, data = await news(events)
         assert (name, data["changed"][0]["id"]) == ("machines", str(machine))
+        # And a schedule that they wish of it is told while it waits to be taken
+        await browser.patch(f"/api/v1/providers/{machine}", json={"schedule": {"hours": "22-7"}}, headers=headers)
+        name, _, data = await news(events)
+        assert (name, data["changed"][0]["schedule_wanted"]["hours"]) == ("machines", "22-7")
 
 
 async def test_a_mark_that_nobody_can_read_means_to_start_over(bench, browser):

@@ -67,6 +67,11 @@ def test_the_screen_shows_state_money_and_limits():
     held = dict(rows({**FACTS, "holding": {"by": "idle", "detail": "used", "until": None}, "earnings": {"error": "gone"}}))
     assert held["state"] == "holds back (idle): used"
     assert held["earned today"] == "gone"
+    afar = {**FACTS, "schedule_from_afar": True, "schedule_refused": "its disk is full"}
+    assert (
+        dict(rows(afar))["schedule"]
+        == "22-7, set from afar; another one that was set from afar cannot be kept here: its disk is full"
+    )
     assert limits_in_words({**LIMITS, "max_power_w": None, "max_memory_gib": None, "idle_only": False}) == "none"
 
 
