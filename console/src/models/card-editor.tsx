@@ -2,25 +2,58 @@ import { useState } from "react";
 import type { Schemas } from "../api/client";
 import { Field } from "../ui/small";
 import { toastError } from "../ui/toasts";
-import { cardOf, formOf, type InputForm, inTheForm, SCALES, type Scale } from "./card";
+import { cardOf, formOf, type InputForm, inTheForm } from "./card";
+import { guessOf, pictureForm, soundForm, textForm } from "./guess";
+import { PictureForm, SoundForm } from "./picture-form";
 import { shapeText } from "./shape";
 
 type Model = Schemas["ModelOut"];
+
+const CODECS: Record<InputForm["codec"], string> = {
+  tensor: "Numbers",
+  image: "Pictures",
+  audio: "Sounds",
+  text: "Texts",
+};
+
+/** What an input of this type and shape can be read from. */
+function choicesFor(model: Model, name: string): InputForm["codec"][] {
+  const tensor = model.inputs[name];
+  if (!tensor || tensor.dtype === "string") return [];
+  const now = formOf(model, name).codec;
+  const texts = textForm(name, tensor, Object.keys(model.assets ?? {}));
+  return (Object.keys(CODECS) as InputForm["codec"][]).filter(
+    (codec) =>
+      codec === "tensor" ||
+      codec === now ||
+      (codec === "image" && pictureForm(tensor) !== null) ||
+      (codec === "audio" && soundForm(tensor) !== null) ||
+      (codec === "text" && texts !== null),
+  );
+}
 
 export function CardEditor({
   model,
   busy,
   verb,
   onSave,
+  guessing = false,
 }: {
   model: Model;
   busy: boolean;
   verb: string;
   onSave: (card: Record<string, unknown>) => Promise<void>;
+  /** Begin with what the inputs look like, instead of what the card says. */
+  guessing?: boolean;
 }) {
   const [description, setDescription] = useState(model.description);
   const [inputs, setInputs] = useState<Record<string, InputForm>>(() =>
-    Object.fromEntries(Object.keys(model.inputs).map((name) => [name, formOf(model, name)])),
+    Object.fromEntries(
+      Object.entries(model.inputs).map(([name, tensor]) => [
+        name,
+        (guessing && guessOf(name, tensor, Object.keys(model.assets ?? {}))) || formOf(model, name),
+      ]),
+    ),
   );
   const outputs = (model.card.outputs ?? {}) as Record<string, { labels?: string[] | null }>;
   const [labels, setLabels] = useState<Record<string, string>>(() =>
@@ -93,24 +126,23 @@ export function CardEditor({
                 )}
                 {inTheForm(model, name) && (
                   <div className="segments">
-                    <button
-                      type="button"
-                      aria-pressed={form.codec === "tensor"}
-                      onClick={() => change(name, { codec: "tensor" })}
-                    >
-                      Numbers
-                    </button>
-                    <button
-                      type="button"
-                      aria-pressed={form.codec === "image"}
-                      onClick={() => change(name, { codec: "image" })}
-                    >
-                      Pictures
-                    </button>
+                    {choicesFor(model, name).map((codec) => (
+                      <button
+                        type="button"
+                        key={codec}
+                        aria-pressed={form.codec === codec}
+                        onClick={() => change(name, { codec })}
+                      >
+                        {CODECS[codec]}
+                      </button>
+                    ))}
                   </div>
                 )}
                 {form.codec === "image" && inTheForm(model, name) && (
-                  <ImageForm form={form} onChange={(part) => change(name, part)} />
+                  <PictureForm form={form} dtype={tensor.dtype} onChange={(part) => change(name, part)} />
+                )}
+                {form.codec === "audio" && inTheForm(model, name) && (
+                  <SoundForm form={form} onChange={(part) => change(name, part)} />
                 )}
               </fieldset>
             );
@@ -137,64 +169,5 @@ export function CardEditor({
         </button>
       </div>
     </form>
-  );
-}
-
-function ImageForm({ form, onChange }: { form: InputForm; onChange: (part: Partial<InputForm>) => void }) {
-  return (
-    <div className="grid-fields">
-      <Field label="Colour">
-        <select value={form.color} onChange={(event) => onChange({ color: event.target.value as InputForm["color"] })}>
-          <option value="rgb">RGB</option>
-          <option value="bgr">BGR</option>
-          <option value="gray">gray</option>
-        </select>
-      </Field>
-      <Field label="Order of axes">
-        <select
-          value={form.layout}
-          onChange={(event) => onChange({ layout: event.target.value as InputForm["layout"] })}
-        >
-          <option value="nchw">channels first</option>
-          <option value="nhwc">channels last</option>
-          <option value="flat">all in one row</option>
-        </select>
-      </Field>
-      <Field label="Resize to height" hint="Empty: pictures have the size already.">
-        <input
-          type="text"
-          inputMode="numeric"
-          value={form.height}
-          onChange={(event) => onChange({ height: event.target.value })}
-        />
-      </Field>
-      <Field label="Resize to width">
-        <input
-          type="text"
-          inputMode="numeric"
-          value={form.width}
-          onChange={(event) => onChange({ width: event.target.value })}
-        />
-      </Field>
-      <Field label="Values the model expects">
-        <select value={form.scale} onChange={(event) => onChange({ scale: event.target.value as Scale })}>
-          {Object.entries(SCALES).map(([key, words]) => (
-            <option key={key} value={key}>
-              {words}
-            </option>
-          ))}
-        </select>
-      </Field>
-      {form.scale === "own" && (
-        <Field label="Factor for a byte">
-          <input
-            type="text"
-            inputMode="decimal"
-            value={form.factor}
-            onChange={(event) => onChange({ factor: event.target.value })}
-          />
-        </Field>
-      )}
-    </div>
   );
 }
