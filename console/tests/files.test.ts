@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { placeOf } from "../src/jobs/boxes";
+import { areColumns, columnsFor } from "../src/jobs/columns";
 import { foundIn, type Given, type Kind, misfit } from "../src/jobs/counting";
 import { gathered, withFiles, withTyped } from "../src/jobs/drafts";
 import { mediaType } from "../src/jobs/media";
@@ -114,7 +115,7 @@ test("columns that are words or count the rows are left out, and said so", () =>
   const read = numbers(",a,b,kind\n0,1,2,cat\n1,3,4,dog", "float32", 2);
   expect(read.values).toEqual([1, 2, 3, 4]);
   expect(read.notes.join(" ")).toContain("kind");
-  expect(read.notes.join(" ")).toContain("counts the rows");
+  expect(read.notes.join(" ")).toContain("has no name");
 });
 
 test("what no number can be read from is named by its place", () => {
@@ -163,6 +164,24 @@ test("a .csv file is sent as the array that it says, and pictures for numbers ar
   const dropped = await withFiles([new File(["x"], "a.png")], given("tensor", "float32", 3, 8, 8));
   expect([dropped.media, dropped.count]).toEqual(["image", null]);
   expect(misfit([5, 3], given("tensor", "float32", null).tensor)).toBeNull();
+});
+
+test("one table fills several inputs, a column each", async () => {
+  const [age, town] = [
+    { ...given("tensor", "float32", 1), name: "age" },
+    { ...given("text", "string", 1), name: "home_town" },
+  ];
+  expect([areColumns([age, town]), areColumns([age]), areColumns([age, given("tensor", "float32", 3)])]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  const files = columnsFor("id,Home town,age\n7,Ulm,20\n8,Bonn,50", [age, town]);
+  expect(await files.get("home_town")?.text()).toBe('[["Ulm"],["Bonn"]]');
+  expect((await withFiles([files.get("age") as File], age)).count).toBe(2);
+  expect(await columnsFor("20,Ulm", [age, town]).get("home_town")?.text()).toBe('[["Ulm"]]');
+  expect(() => columnsFor("age,place\n20,Ulm", [age, town])).toThrow("no column home_town");
+  expect(() => columnsFor("age,home town\nold,Ulm", [age, town])).toThrow("age: Line 2, column 1 is no number");
 });
 
 test("arrays are written as NumPy writes them", async () => {

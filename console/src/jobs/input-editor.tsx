@@ -85,7 +85,7 @@ export function InputEditor({
             }
             hint={`${single && !typable ? "One file." : HINTS[kind]}${most}`}
           />
-          {draft.problem && (
+          {draft.problem && !(draft.media && children) && (
             <p className="bad small" role="alert">
               {draft.problem}
             </p>

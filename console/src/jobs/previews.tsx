@@ -56,8 +56,9 @@ export function Previews({ draft, given }: { draft: Draft; given: Given }) {
       </ol>
     );
   return (
-    <div className="scroll">
-      <table className="values small" aria-label={`The first rows of ${name}`}>
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+    <section className="scroll" tabIndex={0} aria-label={`The first rows of ${name}`}>
+      <table className="values small">
         <tbody>
           {shown.all.map((row, place) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: a row is its place
@@ -76,7 +77,7 @@ export function Previews({ draft, given }: { draft: Draft; given: Given }) {
       {draft.count !== null && draft.count > ROWS && (
         <p className="small soft">and {countText(draft.count - ROWS)} more</p>
       )}
-    </div>
+    </section>
   );
 }
 

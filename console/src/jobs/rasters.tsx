@@ -1,17 +1,18 @@
 /** Outputs that are pictures: drawn from their numbers, or as a map of the class of each place. */
-import { useEffect, useMemo, useRef } from "react";
+import { type ReactNode, useEffect, useMemo, useRef } from "react";
 import { itemValues, type Tensor } from "../tensors/npy";
+import { GivenItem } from "./given";
 import { type Layout, pictureLayout, type ShownProps } from "./views";
 
 const PICTURES_MAX = 24;
 const CLASSES_NAMED = 6;
 const HUE_STEP = 137.508; // degrees; neighbouring classes get colours far apart
 
-export function Pictures({ tensor, failed, sides }: ShownProps) {
+export function Pictures({ tensor, failed, sides, given }: ShownProps) {
   const layout = pictureLayout(tensor.shape, sides);
   if (!layout) return null;
   return (
-    <Tiles count={tensor.shape[0] ?? 0} failed={failed}>
+    <Tiles count={tensor.shape[0] ?? 0} failed={failed} given={given}>
       {(item) => <Raster tensor={tensor} layout={layout} item={item} />}
     </Tiles>
   );
@@ -63,9 +64,9 @@ export function classesOf(tensor: Tensor, item: number): Uint16Array {
   return best;
 }
 
-export function Segments({ tensor, failed, labels }: ShownProps) {
+export function Segments({ tensor, failed, labels, given }: ShownProps) {
   return (
-    <Tiles count={tensor.shape[0] ?? 0} failed={failed}>
+    <Tiles count={tensor.shape[0] ?? 0} failed={failed} given={given}>
       {(item) => <Segmented tensor={tensor} item={item} labels={labels} />}
     </Tiles>
   );
@@ -106,24 +107,27 @@ function colorOf(one: number): [number, number, number] {
   return [part(0), part(8), part(4)];
 }
 
+/** The picture that was given stands above what was made of it. */
 function Tiles({
   count,
   failed,
+  given,
   children,
-}: {
-  count: number;
-  failed: ReadonlySet<number>;
-  children: (item: number) => React.ReactNode;
-}) {
+}: Pick<ShownProps, "failed" | "given"> & { count: number; children: (item: number) => ReactNode }) {
+  const before = (item: number) => (given.length === count ? given[item] : undefined);
   return (
-    <ol className="tiles wide">
-      {Array.from({ length: Math.min(count, PICTURES_MAX) }, (_, item) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: an item is its index
-        <li className="tile" key={item}>
-          {failed.has(item) ? <span className="bad small">failed</span> : children(item)}
-          <span className="soft small num">{item}</span>
-        </li>
-      ))}
+    <ol className="tiles wide made">
+      {Array.from({ length: Math.min(count, PICTURES_MAX) }, (_, item) => {
+        const source = before(item);
+        return (
+          // biome-ignore lint/suspicious/noArrayIndexKey: an item is its index
+          <li className="tile" key={item}>
+            {source?.kind === "image" && <GivenItem source={source} item={item} />}
+            {failed.has(item) ? <span className="bad small">failed</span> : children(item)}
+            <span className="soft small num">{item}</span>
+          </li>
+        );
+      })}
     </ol>
   );
 }

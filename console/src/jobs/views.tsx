@@ -209,7 +209,8 @@ function Table(props: ShownProps) {
   );
   return (
     <div className="stack">
-      <div className="scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
+      <section className="scroll" tabIndex={0} aria-label={`Values of ${name}`}>
         <table className="values">
           <thead>
             <tr>
@@ -243,7 +244,7 @@ function Table(props: ShownProps) {
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
       {shown < count && (
         <div>
           <button type="button" className="button small" onClick={() => setShown(shown + ROWS_MORE)}>

@@ -151,13 +151,27 @@ export function CardEditor({
             <summary>Names of classes</summary>
             <div className="stack labels">
               {Object.keys(model.outputs).map((name) => (
-                <Field key={name} label={`Output ${name}`} hint="One a line, in the order of the model.">
-                  <textarea
-                    rows={4}
-                    value={labels[name] ?? ""}
-                    onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))}
-                  />
-                </Field>
+                <div className="stack tight" key={name}>
+                  <Field label={`Output ${name}`} hint="One a line, in the order of the model.">
+                    <textarea
+                      rows={4}
+                      value={labels[name] ?? ""}
+                      onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))}
+                    />
+                  </Field>
+                  <label className="field small">
+                    <span className="soft">or from a file (.txt, .json)</span>
+                    <input
+                      type="file"
+                      accept=".txt,.json,.names,.csv"
+                      onChange={(event) =>
+                        void event.target.files?.[0]
+                          ?.text()
+                          .then((text) => setLabels((all) => ({ ...all, [name]: text.trimEnd() })))
+                      }
+                    />
+                  </label>
+                </div>
               ))}
             </div>
           </details>

@@ -96,6 +96,7 @@ export function DropModel({ onDone }: { onDone: (model: Model) => void }) {
   const declare = (card: Record<string, unknown>) =>
     attempt(async () => {
       if (!made) return;
+      if (isAlike(card, made.card)) return onDone(made);
       const model = await withCard(made.name, card, made.version);
       toast(`${model.name} is ready.`);
       onDone(model);
@@ -189,6 +190,15 @@ export function DropModel({ onDone }: { onDone: (model: Model) => void }) {
       </div>
     </form>
   );
+}
+
+/** Whether two cards say the same; another version of the same would only be measured again. */
+function isAlike(one: unknown, other: unknown): boolean {
+  const sorted = (_: string, value: unknown) =>
+    value && typeof value === "object" && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a.localeCompare(b)))
+      : value;
+  return JSON.stringify(one, sorted) === JSON.stringify(other, sorted);
 }
 
 const assetsOf = (model: Model) => Object.keys(model.assets ?? {});

@@ -31,6 +31,10 @@ const ADVICE: Record<string, Advice> = {
     words:
       "Models of PyTorch, TensorFlow, Keras or scikit-learn must be exported first: torch.onnx.export, tf2onnx, skl2onnx.to_onnx.",
   },
+  cannot_run: {
+    words:
+      "It was given random inputs of the types and shapes that it declares. Declare the shapes that it really takes, and let it bear unusual values.",
+  },
   too_slow: {
     words: "A smaller batch or a smaller model may pass; an item may take no more than admission waits for.",
   },
@@ -41,9 +45,15 @@ const ZIPMAP: Advice = {
   code: 'from skl2onnx import to_onnx\nonx = to_onnx(model, X[:1], options={"zipmap": False})\nopen("model.onnx", "wb").write(onx.SerializeToString())',
 };
 
+const CATEGORIES: Advice = {
+  words: "It fails on a category that it does not know, as any typing mistake would make it fail. Let it ignore those:",
+  code: 'OneHotEncoder(handle_unknown="ignore")',
+};
+
 export function adviceFor(error: unknown): Advice | null {
   if (!(error instanceof Problem)) return null;
   if (error.status === 413) return { words: "Half precision or quantised weights make the file smaller." };
   if (error.message.includes("zipmap")) return ZIPMAP;
+  if (error.message.includes("Unknown Category")) return CATEGORIES;
   return ADVICE[String(error.fields.reason)] ?? null;
 }

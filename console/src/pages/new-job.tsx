@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { api, randomKey, type Schemas } from "../api/client";
 import { model as modelQuery, models as modelsQuery } from "../api/queries";
 import { type Before, useBefore } from "../jobs/before";
+import { areColumns } from "../jobs/columns";
 import {
   countedItems,
   type Draft,
@@ -22,6 +23,7 @@ import { jobChanged } from "../jobs/queries";
 import { QuotePanel } from "../jobs/quote-panel";
 import type { Request } from "../jobs/request";
 import { submitSnippets } from "../jobs/snippets";
+import { TableForAll } from "../jobs/table-for-all";
 import { TemplateChoice } from "../jobs/templates";
 import { Stopped, uploaded } from "../jobs/upload";
 import { DropModel } from "../models/drop-model";
@@ -200,6 +202,9 @@ function Filled({
             <p className="notice warn">
               What it had before cannot be used again: {before.problem} Give other inputs; the limits are as they were.
             </p>
+          )}
+          {areColumns(given) && (
+            <TableForAll all={given} onChange={(filled) => setDrafts((all) => ({ ...all, ...filled }))} />
           )}
           {given.map((one) => {
             const draft = drafts[one.name] ?? NOTHING;

@@ -168,11 +168,11 @@ function columnsOf(table: Table, wanted: number | null): { columns: number[]; no
     table.rows.every((row) => row[column] !== "" && !isNumber(row[column] ?? "", table.separator));
   const words = all.filter(holdsWords);
   let columns = all.filter((column) => !words.includes(column));
-  // What a data frame writes before its columns: 0, 1, 2 … without a name.
-  const counts = table.head?.[0] === "" && table.rows.every((row, place) => row[0] === String(place));
-  if (counts && columns.length > wanted) {
+  // What a data frame writes before its columns: the numbers of the rows, without a name.
+  const unnamed = table.head?.[0] === "" && table.rows.every((row) => /^\d+$/.test(row[0] ?? ""));
+  if (unnamed && columns.length > wanted) {
     columns = columns.filter((column) => column !== 0);
-    notes.push("The first column counts the rows and is left out.");
+    notes.push("The first column has no name and is left out.");
   }
   if (columns.length !== wanted) return { columns: all, notes: [] };
   if (words.length > 0) notes.push(`Left out, since it holds words: ${words.map(nameOf).join(", ")}.`);
