@@ -230,6 +230,15 @@ test("an input is guessed from its type, shape and name", () => {
   expect([pictureForm(tensor("float32", 4)), pictureForm(tensor("bool", 3, 8, 8))]).toEqual([null, null]);
   expect(guessOf("input_ids", tensor("int64", null), ["tokenizer.json"])?.codec).toBe("text");
   expect(guessOf("input_ids", tensor("int64", null))).toBeNull();
+  const clip = guessOf("clip", tensor("float32", 3, 8, 64, 48));
+  expect(clip && entryOf(clip)).toEqual({
+    codec: "video",
+    color: "rgb",
+    layout: "cthw",
+    frames: 8,
+    resize: [64, 48],
+    scale: 1 / 255,
+  });
 });
 
 test("a card says what was chosen, and the form reads it back", () => {

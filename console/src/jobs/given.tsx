@@ -3,6 +3,9 @@ import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useState } from "react";
 import { contentBehind, type Source } from "./sources";
 
+/** Letters of a text that may have to scroll, and so can be reached by keyboard. */
+export const LONG = 200;
+
 /** An address for these bytes, for as long as they are shown. */
 export function useBlobUrl(blob: Blob | null | undefined): string | undefined {
   const [url, setUrl] = useState<string>();
@@ -43,7 +46,12 @@ export function GivenItem({ source, item, over }: { source: Source; item: number
     staleTime: Number.POSITIVE_INFINITY,
     retry: false,
   });
-  if (source.kind === "text") return <blockquote className="text-given">{source.text || "(an empty text)"}</blockquote>;
+  if (source.kind === "text")
+    return (
+      <blockquote className="text-given" tabIndex={source.text.length > LONG ? 0 : undefined}>
+        {source.text || "(an empty text)"}
+      </blockquote>
+    );
   if (!data) return <span className="tile-blank" />;
   const media = <Media of={data} label={`Item ${item}`} />;
   if (!over) return media;

@@ -34,7 +34,9 @@ export function InputEditor({
 }) {
   const { name, tensor, kind } = given;
   const typable = kind === "tensor" || kind === "text";
-  const [typing, setTyping] = useState(draft.typed !== "" || (typable && (kind === "text" || single)));
+  const [typing, setTyping] = useState(
+    draft.typed !== "" || (typable && (kind === "text" || (single && tensor.shape.length <= 2))),
+  );
   const limits = useQuery(sizes).data;
   const tooLarge = limits && draft.files.find((file) => file.size > limits.file_bytes);
   const most = limits

@@ -5,7 +5,7 @@ import { type Schemas, send } from "../api/client";
 import { countText } from "../ui/amounts";
 import { Bar, Code, Failure, Skeleton } from "../ui/small";
 import { Boxes, type Frame } from "./boxes";
-import { GivenItem, useBlobUrl } from "./given";
+import { GivenItem, LONG, useBlobUrl } from "./given";
 import type { Source } from "./sources";
 
 type Job = Schemas["JobOut"];
@@ -113,7 +113,12 @@ export function isFile(value: unknown): value is { media_type: string; base64: s
 }
 
 function Value({ of }: { of: unknown }) {
-  if (typeof of === "string") return <p className="text-result">{of || <span className="soft">an empty text</span>}</p>;
+  if (typeof of === "string")
+    return (
+      <p className="text-result" tabIndex={of.length > LONG ? 0 : undefined}>
+        {of || <span className="soft">an empty text</span>}
+      </p>
+    );
   if (isFile(of)) return <FileValue file={of} />;
   if (Array.isArray(of) && of.length === 0) return <span className="soft">nothing found</span>;
   if (!isRanked(of)) return <Code>{JSON.stringify(of, null, 1)}</Code>;

@@ -200,10 +200,11 @@ function Stepper({
 }
 
 function Table(props: ShownProps) {
-  const { tensor, labels, failed, name } = props;
+  const { tensor, labels, failed, given, name } = props;
   const [shown, setShown] = useState(ROWS_FIRST);
   const count = tensor.shape[0] ?? 0;
   const size = itemSize(tensor);
+  const known = given.length === count && count > 0;
   const heads = Array.from({ length: size }, (_, column) =>
     size === 1 ? name : labels?.length === size ? labels[column] : String(column),
   );
@@ -215,6 +216,7 @@ function Table(props: ShownProps) {
           <thead>
             <tr>
               <th className="num">Item</th>
+              {known && <th>Given</th>}
               {heads.map((head, column) => (
                 // biome-ignore lint/suspicious/noArrayIndexKey: a column is its index
                 <th className="num" key={column}>
@@ -228,6 +230,9 @@ function Table(props: ShownProps) {
               // biome-ignore lint/suspicious/noArrayIndexKey: an item is its index
               <tr key={item}>
                 <td className="num soft">{item}</td>
+                {known && (
+                  <td className="given-cell">{given[item] && <GivenItem source={given[item]} item={item} />}</td>
+                )}
                 {failed.has(item) ? (
                   <td className="num bad" colSpan={size}>
                     failed

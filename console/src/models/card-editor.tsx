@@ -2,8 +2,8 @@ import { useState } from "react";
 import type { Schemas } from "../api/client";
 import { Field } from "../ui/small";
 import { toastError } from "../ui/toasts";
-import { cardOf, formOf, type InputForm, inTheForm } from "./card";
-import { guessOf, pictureForm, soundForm, textForm } from "./guess";
+import { cardOf, formOf, type InputForm, inTheForm, OF_A_TOKENIZER } from "./card";
+import { guessOf, pictureForm, soundForm, textForm, videoForm } from "./guess";
 import { PictureForm, SoundForm } from "./picture-form";
 import { shapeText } from "./shape";
 
@@ -13,6 +13,7 @@ const CODECS: Record<InputForm["codec"], string> = {
   tensor: "Numbers",
   image: "Pictures",
   audio: "Sounds",
+  video: "Videos",
   text: "Texts",
 };
 
@@ -28,9 +29,13 @@ function choicesFor(model: Model, name: string): InputForm["codec"][] {
       codec === now ||
       (codec === "image" && pictureForm(tensor) !== null) ||
       (codec === "audio" && soundForm(tensor) !== null) ||
+      (codec === "video" && videoForm(tensor) !== null) ||
       (codec === "text" && texts !== null),
   );
 }
+
+const comesOfTexts = (name: string, inputs: Record<string, InputForm>) =>
+  OF_A_TOKENIZER.includes(name) && Object.values(inputs).some((form) => form.codec === "text");
 
 export function CardEditor({
   model,
@@ -124,7 +129,14 @@ export function CardEditor({
                     card says how.
                   </p>
                 )}
-                {inTheForm(model, name) && (
+                {choicesFor(model, name).length === 1 && (
+                  <p className="small soft">
+                    {comesOfTexts(name, inputs)
+                      ? "Comes of the texts, by the same tokenizer."
+                      : "Numbers, as they are."}
+                  </p>
+                )}
+                {inTheForm(model, name) && choicesFor(model, name).length > 1 && (
                   <div className="segments">
                     {choicesFor(model, name).map((codec) => (
                       <button
@@ -138,7 +150,7 @@ export function CardEditor({
                     ))}
                   </div>
                 )}
-                {form.codec === "image" && inTheForm(model, name) && (
+                {(form.codec === "image" || form.codec === "video") && inTheForm(model, name) && (
                   <PictureForm form={form} dtype={tensor.dtype} onChange={(part) => change(name, part)} />
                 )}
                 {form.codec === "audio" && inTheForm(model, name) && (

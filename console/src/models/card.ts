@@ -1,6 +1,6 @@
 /** A model card as a form: how each input is read, and what the classes of an output are called. */
 import type { Schemas } from "../api/client";
-import { EMPTY, pictureForm, soundForm } from "./guess";
+import { EMPTY, pictureForm, soundForm, videoForm } from "./guess";
 
 type Model = Schemas["ModelOut"];
 export const SCALES = {
@@ -20,31 +20,40 @@ const MEANS: Partial<Record<Scale, Deviation>> = {
 const UNIT = 1 / 255;
 
 export interface InputForm {
-  codec: "tensor" | "image" | "audio" | "text";
+  codec: "tensor" | "image" | "audio" | "video" | "text";
   color: "rgb" | "bgr" | "gray";
   layout: "nchw" | "nhwc" | "flat";
   height: string;
   width: string;
   scale: Scale;
   factor: string;
+  /** Of videos: how many of each, and the order of their axes. */
+  frames: string;
+  order: "tchw" | "thwc" | "cthw";
   /** Samples a second, of sounds. */
   rate: string;
   normalize: boolean;
 }
 
+/** What the form knows beside numbers; an input that is read from texts is left as it is. */
+const READ_FROM = ["image", "audio", "video"] as const;
+
 /** What the card says, laid over a guess from the shape. */
 export function formOf(model: Model, name: string): InputForm {
   const tensor = model.inputs[name] ?? { dtype: "float32", shape: [] };
   const card = (model.card.inputs as Record<string, Record<string, unknown>> | undefined)?.[name] ?? {};
-  const guess = pictureForm(tensor) ?? EMPTY;
+  const guess = pictureForm(tensor) ?? videoForm(tensor) ?? EMPTY;
   const sound = soundForm(tensor) ?? EMPTY;
   const resize = card.resize as [number, number] | null | undefined;
-  const pictured = card.codec === "image";
+  const codec = READ_FROM.find((one) => one === card.codec) ?? "tensor";
+  const pictured = codec === "image" || codec === "video";
   return {
     ...guess,
-    codec: pictured || card.codec === "audio" ? (card.codec as "image" | "audio") : "tensor",
+    codec,
     color: (pictured && (card.color as InputForm["color"] | undefined)) || guess.color,
-    layout: (pictured && (card.layout as InputForm["layout"] | undefined)) || guess.layout,
+    layout: (codec === "image" && (card.layout as InputForm["layout"] | undefined)) || guess.layout,
+    order: (codec === "video" && (card.layout as InputForm["order"] | undefined)) || guess.order,
+    frames: typeof card.frames === "number" ? String(card.frames) : guess.frames,
     height: resize ? String(resize[0]) : pictured ? "" : guess.height,
     width: resize ? String(resize[1]) : pictured ? "" : guess.width,
     scale: pictured ? scaleOf(card) : guess.scale,
@@ -87,10 +96,12 @@ export function entryOf(form: InputForm): Record<string, unknown> {
   if (form.codec === "tensor" || form.codec === "text") return { codec: form.codec };
   if (form.codec === "audio") return { codec: "audio", rate: Number(form.rate), normalize: form.normalize };
   const sides = [Number(form.height), Number(form.width)];
+  const video = form.codec === "video";
   return {
-    codec: "image",
+    codec: form.codec,
     color: form.color,
-    layout: form.layout,
+    layout: video ? form.order : form.layout,
+    ...(video && { frames: Number(form.frames) }),
     ...(sides.every((side) => side > 0) && { resize: sides }),
     ...(form.scale !== "card" && {
       scale: form.scale === "bytes" ? 1 : form.scale === "own" ? Number(form.factor) : UNIT,
@@ -113,14 +124,14 @@ export function labelsOf(text: string): string[] | null {
 type Entry = Record<string, unknown>;
 type Card = { inputs?: Record<string, Entry>; outputs?: Record<string, Entry> };
 /** What the form says of a picture; all else of an entry stays. */
-const OF_THE_FORM = new Set(["codec", "color", "layout", "resize", "scale", "mean", "std"]);
-const OF_A_TOKENIZER = ["attention_mask", "token_type_ids"];
+const OF_THE_FORM = new Set(["codec", "frames", "color", "layout", "resize", "scale", "mean", "std"]);
+export const OF_A_TOKENIZER = ["attention_mask", "token_type_ids"];
 const SCALING = new Set(["scale", "mean", "std"]);
 
 /** Whether the form can say how this input is read; else its entry is left as it is. */
 export function inTheForm(model: Model, name: string): boolean {
   const codec = ((model.card as Card).inputs?.[name]?.codec ?? "tensor") as string;
-  return codec === "tensor" || codec === "image" || codec === "audio";
+  return codec === "tensor" || READ_FROM.some((one) => one === codec);
 }
 
 /** The whole card after the form: over `before`, so that what no form shows is kept. */
@@ -135,7 +146,9 @@ export function cardOf(
     const said = entryOf(form);
     if (form.codec !== was.codec) return [name, said];
     const stays = (key: string) =>
-      form.codec !== "image" || !OF_THE_FORM.has(key) || (form.scale === "card" && SCALING.has(key));
+      (form.codec !== "image" && form.codec !== "video") ||
+      !OF_THE_FORM.has(key) ||
+      (form.scale === "card" && SCALING.has(key));
     const kept = Object.entries(was).filter(([key]) => stays(key));
     return [name, { ...Object.fromEntries(kept), ...said }];
   });

@@ -3,9 +3,8 @@ import type { Schemas } from "../api/client";
 import type { InputForm } from "./card";
 
 type Tensor = Schemas["TensorOut"];
-export type Guessed = "image" | "audio" | "text";
-
 const SIDE_DEFAULT = 224;
+const FRAMES_DEFAULT = 16;
 const RATES = [16_000, 22_050, 44_100, 8000] as const;
 const LEAST_SAMPLES = 4000;
 const PICTURES = /image|img|pixel|picture|photo/i;
@@ -28,6 +27,24 @@ export function pictureForm(tensor: Tensor): InputForm | null {
     width: layout === "flat" ? "" : String(width ?? SIDE_DEFAULT),
     scale: !floating ? "bytes" : usualIn(layout, channels, height) ? "imagenet" : "unit",
   };
+}
+
+/** How videos would become this input; null when they cannot. */
+export function videoForm(tensor: Tensor): InputForm | null {
+  const [, a = null, b = null, c = null, d = null] = tensor.shape;
+  if (tensor.shape.length !== 5 || !/^(float|uint8|bfloat)/.test(tensor.dtype)) return null;
+  const said = (order: InputForm["order"], frames: number | null, height: number | null, width: number | null) => ({
+    ...EMPTY,
+    codec: "video" as const,
+    order,
+    frames: String(frames ?? FRAMES_DEFAULT),
+    height: String(height ?? SIDE_DEFAULT),
+    width: String(width ?? SIDE_DEFAULT),
+    scale: /float/.test(tensor.dtype) ? ("unit" as const) : ("bytes" as const),
+  });
+  if (b === 3) return said("tchw", a, c, d);
+  if (a === 3) return said("cthw", b, c, d);
+  return d === 3 ? said("thwc", a, b, c) : null;
 }
 
 /** How sounds would become this input; null when they cannot. */
@@ -58,6 +75,8 @@ export function guessOf(name: string, tensor: Tensor, assets: readonly string[] 
   const channels = picture?.layout === "nhwc" ? tensor.shape[3] : tensor.shape[1];
   const plain = picture && picture.layout !== "flat" && channels !== null;
   if (picture && (plain || PICTURES.test(name))) return picture;
+  const video = videoForm(tensor);
+  if (video) return video;
   const sound = soundForm(tensor);
   const samples = tensor.shape.at(-1) ?? null;
   const round = samples !== null && RATES.some((rate) => samples % (rate / 2) === 0);
@@ -73,6 +92,8 @@ export const EMPTY: InputForm = {
   width: "",
   scale: "unit",
   factor: String(1 / 255),
+  frames: "",
+  order: "tchw",
   rate: "16000",
   normalize: false,
 };

@@ -1,4 +1,4 @@
-/** How pictures or sounds become an input, as fields. */
+/** How pictures, videos or sounds become an input, as fields. */
 import { Field } from "../ui/small";
 import { type InputForm, SCALES, type Scale, scalesFor } from "./card";
 
@@ -18,19 +18,31 @@ export function PictureForm({ form, dtype, onChange }: FormProps) {
         <select value={form.color} onChange={(event) => colored(event.target.value as InputForm["color"])}>
           <option value="rgb">RGB</option>
           <option value="bgr">BGR</option>
-          <option value="gray">gray</option>
+          {form.codec === "image" && <option value="gray">gray</option>}
         </select>
       </Field>
-      <Field label="Order of axes">
-        <select
-          value={form.layout}
-          onChange={(event) => onChange({ layout: event.target.value as InputForm["layout"] })}
-        >
-          <option value="nchw">channels first</option>
-          <option value="nhwc">channels last</option>
-          <option value="flat">all in one row</option>
-        </select>
-      </Field>
+      {form.codec === "video" && (
+        <Field label="Frames of each" hint="Spread evenly over the video.">
+          <input
+            type="text"
+            inputMode="numeric"
+            value={form.frames}
+            onChange={(event) => onChange({ frames: event.target.value })}
+          />
+        </Field>
+      )}
+      {form.codec === "image" && (
+        <Field label="Order of axes">
+          <select
+            value={form.layout}
+            onChange={(event) => onChange({ layout: event.target.value as InputForm["layout"] })}
+          >
+            <option value="nchw">channels first</option>
+            <option value="nhwc">channels last</option>
+            <option value="flat">all in one row</option>
+          </select>
+        </Field>
+      )}
       <Field label="Resize to height" hint="Empty: pictures have the size already.">
         <input
           type="text"
@@ -98,5 +110,6 @@ export function formWords(form: InputForm): string {
   if (form.codec === "audio") return `${form.rate} samples a second${form.normalize ? ", brought to mean 0" : ""}`;
   const size = form.height && form.width ? `${form.height} × ${form.width}` : "in their own size";
   const color = { rgb: "RGB", bgr: "BGR", gray: "gray" }[form.color];
-  return `${size}, ${color}, values ${SCALES[form.scale]}`;
+  const frames = form.codec === "video" ? `${form.frames} frames of ` : "";
+  return `${frames}${size}, ${color}, values ${SCALES[form.scale]}`;
 }

@@ -10,7 +10,7 @@ import { Failure } from "../ui/small";
 import { toast } from "../ui/toasts";
 import { cardOf, formOf, type InputForm } from "./card";
 import { withCard } from "./drop-model";
-import { guessOf, isTokens, pictureForm, soundForm } from "./guess";
+import { guessOf, isTokens, pictureForm, soundForm, videoForm } from "./guess";
 import { formWords, PictureForm, SoundForm } from "./picture-form";
 
 type Model = Schemas["ModelOut"];
@@ -53,7 +53,7 @@ export function ReadAs({
       />
     );
   }
-  if (!mine || (kind !== "image" && kind !== "audio")) return null;
+  if (!mine || kind === "text") return null;
   const now = formOf(model, name);
   if (changing)
     return (
@@ -80,8 +80,7 @@ export function ReadAs({
 }
 
 function formFor(media: Media, { tensor }: Given): InputForm | null {
-  if (media === "image") return pictureForm(tensor);
-  return media === "audio" ? soundForm(tensor) : null;
+  return { image: pictureForm, audio: soundForm, video: videoForm }[media](tensor);
 }
 
 /** Where an input cannot be declared in one press: why, and where it can. */
@@ -124,7 +123,7 @@ function Declare({
   const [form, setForm] = useState(first);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  const nouns = form.codec === "audio" ? "sounds" : "pictures";
+  const nouns = NOUNS[form.codec];
   const dtype = model.inputs[name]?.dtype ?? "float32";
   const say = async (said: InputForm) => {
     setBusy(true);
