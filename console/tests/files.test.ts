@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { Problem } from "../src/api/problem";
 import { placeOf } from "../src/jobs/boxes";
 import { areColumns, columnsFor } from "../src/jobs/columns";
-import { foundIn, type Given, type Kind, misfit } from "../src/jobs/counting";
+import { foundIn, type Given, type Kind, misfit, tooLarge } from "../src/jobs/counting";
 import { gathered, withFiles, withTyped } from "../src/jobs/drafts";
 import { mediaType } from "../src/jobs/media";
 import { classesOf, scaleOf } from "../src/jobs/rasters";
@@ -10,6 +11,7 @@ import { csvOf, csvOfTexts } from "../src/jobs/table-file";
 import { viewOf } from "../src/jobs/views";
 import { cardOf, entryOf, formOf, scalesFor } from "../src/models/card";
 import { EMPTY, guessOf, pictureForm, soundForm } from "../src/models/guess";
+import { adviceFor } from "../src/models/refusals";
 import { joined, weightsBeside } from "../src/models/weights";
 import { numberToHalf, readNpy, readTexts, writeNpy } from "../src/tensors/npy";
 import { numbersOf, readTable, textsOfTable } from "../src/tensors/table";
@@ -182,6 +184,25 @@ test("one table fills several inputs, a column each", async () => {
   expect(await columnsFor("20,Ulm", [age, town]).get("home_town")?.text()).toBe('[["Ulm"]]');
   expect(() => columnsFor("age,place\n20,Ulm", [age, town])).toThrow("no column home_town");
   expect(() => columnsFor("age,home town\nold,Ulm", [age, town])).toThrow("age: Line 2, column 1 is no number");
+});
+
+test("a refusal says what to do, by its reason", () => {
+  const refused = (detail: string, reason: string) =>
+    adviceFor(new Problem(422, "invalid_model", detail, null, null, { reason }));
+  expect(refused("tensor 'B' lies in another file", "external_data")?.code).toContain("save_as_external_data=False");
+  expect(refused("this model uses com.microsoft::Tokenizer", "custom_operator")?.code).toContain("pipeline[:-1]");
+  expect(refused("this model uses com.example::Fancy", "custom_operator")?.words).toContain("ONNX standard");
+  expect(refused("set options={'zipmap': False}", "unsupported")?.code).toContain("zipmap");
+  expect([refused("…", "something new"), adviceFor(new Error("cut off"))]).toEqual([null, null]);
+});
+
+test("what is too large is told before it is sent", () => {
+  const sizes = { file_bytes: 3, model_bytes: 9, zip_files: 9, zip_unpacked_bytes: 9, items_per_job: 2 };
+  const [small, large] = [new File(["abc"], "a.npy"), new File(["abcd"], "b.npy")];
+  expect(tooLarge([small], 2, sizes)).toBeNull();
+  expect(tooLarge([small, large], 2, sizes)).toContain("b.npy has 4 B");
+  expect(tooLarge([small], 3, sizes)).toContain("split them");
+  expect(tooLarge([large], 3, undefined)).toBeNull();
 });
 
 test("arrays are written as NumPy writes them", async () => {

@@ -3,6 +3,7 @@ import type { Schemas } from "../api/client";
 import { readHeader, writeNpy } from "../tensors/npy";
 import { numbersOf, readTable, textsOfTable } from "../tensors/table";
 import { contentOf, membersOf, readerOf } from "../tensors/zip";
+import { bytesText, countText } from "../ui/amounts";
 
 export type Tensor = Schemas["TensorOut"];
 /** How an input is read: numbers, texts, or files of which each is one item. */
@@ -21,12 +22,27 @@ export interface Found {
   notes: string[];
 }
 
+/** How large things may be on this fabric. */
+export type Sizes = Schemas["SizesOut"];
+
+/** Why these cannot be sent, whatever is in them; null when they can. */
+export function tooLarge(files: readonly File[], items: number | null, sizes: Sizes | undefined): string | null {
+  if (!sizes) return null;
+  const large = files.find((file) => file.size > sizes.file_bytes);
+  if (large) return `${large.name} has ${bytesText(large.size)}; a file may have ${bytesText(sizes.file_bytes)}.`;
+  const many = items !== null && items > sizes.items_per_job;
+  return many
+    ? `${countText(items)} items are more than the ${countText(sizes.items_per_job)} of one job; split them.`
+    : null;
+}
+
 const HEADER_BYTES = 4096;
 const MEDIA: Record<Media, RegExp> = {
   image: /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i,
   audio: /\.(wav|flac|mp3|ogg|m4a)$/i,
   video: /\.(mp4|mkv|webm|avi|gif)$/i,
 };
+const PLAIN = /\.(txt|dat)$/i;
 const TABLE = /\.(csv|tsv|tab)$/i;
 export const NOUNS: Record<Kind, string> = {
   tensor: "numbers",
@@ -40,7 +56,7 @@ export function acceptOf(kind: Kind): string {
   if (kind === "image") return ".png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.zip";
   if (kind === "audio") return ".wav,.flac,.mp3,.ogg,.m4a,.zip";
   if (kind === "video") return ".mp4,.mkv,.webm,.avi,.gif,.zip";
-  return kind === "text" ? ".txt,.csv,.tsv,.json,.jsonl,.npy,.npz" : ".csv,.tsv,.npy,.npz,.json,.jsonl";
+  return kind === "text" ? ".txt,.csv,.tsv,.json,.jsonl,.npy,.npz" : ".csv,.tsv,.txt,.npy,.npz,.json,.jsonl";
 }
 
 /** Which kind of media all of these are by their names; null when they are none, or differ. */
@@ -69,6 +85,7 @@ export async function foundIn(file: File, given: Given): Promise<Found> {
     if (!/\.zip$/i.test(file.name)) return { items: 1, sent: file, notes: [] };
     return { items: await filesInZip(file, kind), sent: file, notes: [] };
   }
+  if (kind === "tensor" && PLAIN.test(file.name)) return inNumberTable(file, given);
   if (TABLE.test(file.name)) return kind === "text" ? inTextTable(file, given) : inNumberTable(file, given);
   if (kind === "text" && /\.txt$/i.test(file.name)) {
     const lines = (await file.text()).replace(/\r?\n$/, "").split(/\r?\n/);

@@ -5,7 +5,7 @@ import { shapeText } from "../models/shape";
 import { bytesText, countText, plural } from "../ui/amounts";
 import { DropZone } from "../ui/drop-zone";
 import { Field } from "../ui/small";
-import { acceptOf, type Given, type Kind, NOUNS } from "./counting";
+import { acceptOf, type Given, type Kind, NOUNS, tooLarge } from "./counting";
 import { type Draft, NOTHING, withFiles, withTyped } from "./drafts";
 import { Previews } from "./previews";
 
@@ -38,7 +38,7 @@ export function InputEditor({
     draft.typed !== "" || (typable && (kind === "text" || (single && tensor.shape.length <= 2))),
   );
   const limits = useQuery(sizes).data;
-  const tooLarge = limits && draft.files.find((file) => file.size > limits.file_bytes);
+  const large = tooLarge(draft.sent, draft.count, limits);
   const most = limits
     ? ` Up to ${bytesText(limits.file_bytes)} a file${single ? "" : `, ${countText(limits.items_per_job)} items`}.`
     : "";
@@ -92,12 +92,12 @@ export function InputEditor({
               {draft.problem}
             </p>
           )}
-          {tooLarge && limits && (
-            <p className="bad small" role="alert">
-              {tooLarge.name} has {bytesText(tooLarge.size)}; a file may have {bytesText(limits.file_bytes)}.
-            </p>
-          )}
         </>
+      )}
+      {large && (
+        <p className="bad small" role="alert">
+          {large}
+        </p>
       )}
       {(draft.files.length > 0 || draft.kept || draft.count !== null) && (
         <div className="row apart">

@@ -50,10 +50,17 @@ const CATEGORIES: Advice = {
   code: 'OneHotEncoder(handle_unknown="ignore")',
 };
 
+const WORDS_CUT: Advice = {
+  words:
+    "It cuts texts into words by a step outside the ONNX standard. Export only what comes after it, and give the model the numbers that the vectoriser makes:",
+  code: 'from skl2onnx import to_onnx\nrows = pipeline[:-1].transform(texts).toarray().astype("float32")\nonx = to_onnx(pipeline[-1], rows[:1], options={"zipmap": False})\nopen("model.onnx", "wb").write(onx.SerializeToString())\nnumpy.save("texts.npy", rows)',
+};
+
 export function adviceFor(error: unknown): Advice | null {
   if (!(error instanceof Problem)) return null;
   if (error.status === 413) return { words: "Half precision or quantised weights make the file smaller." };
   if (error.message.includes("zipmap")) return ZIPMAP;
+  if (/Tokenizer|StringNormalizer/.test(error.message)) return WORDS_CUT;
   if (error.message.includes("Unknown Category")) return CATEGORIES;
   return ADVICE[String(error.fields.reason)] ?? null;
 }

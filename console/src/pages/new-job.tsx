@@ -2,9 +2,10 @@ import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { api, randomKey, type Schemas } from "../api/client";
-import { model as modelQuery, models as modelsQuery } from "../api/queries";
+import { model as modelQuery, models as modelsQuery, sizes } from "../api/queries";
 import { type Before, useBefore } from "../jobs/before";
 import { areColumns } from "../jobs/columns";
+import { tooLarge } from "../jobs/counting";
 import {
   countedItems,
   type Draft,
@@ -144,7 +145,10 @@ function Filled({
   const key = useMemo(() => ({ of: [drafts, limits, labels], key: randomKey() }).key, [drafts, limits, labels]);
   const items = countedItems(Object.values(drafts));
   const work = workOf(limits, reference);
+  const most = useQuery(sizes).data;
+  const fits = Object.values(drafts).every((draft) => tooLarge(draft.sent, draft.count, most) === null);
   const ready =
+    fits &&
     items !== null &&
     items > 0 &&
     work.problems.length === 0 &&
@@ -169,6 +173,8 @@ function Filled({
     const renewed = await Promise.all(
       givenInputs(made).map(async (one): Promise<[string, Draft]> => {
         const draft = drafts[one.name] ?? NOTHING;
+        const kind = given.find(({ name }) => name === one.name)?.kind;
+        if (draft.kept && kind !== one.kind) return [one.name, NOTHING];
         if (draft.files.length > 0) return [one.name, await withFiles(draft.files, one)];
         return [one.name, draft.typed ? withTyped(draft.typed, one) : draft];
       }),
