@@ -324,7 +324,7 @@ test("boxes lie where the picture is that was resized and cut", () => {
 
 test("results go into a spreadsheet, and no cell is a formula", () => {
   const output = { dtype: "int64", shape: [2], values: new BigInt64Array([1n, 0n]) };
-  expect(csvOf(output, "label", ["cat", "dog"], new Set())).toBe("item,label,label\r\n0,1,dog\r\n1,0,cat\r\n");
+  expect(csvOf(output, "label", ["cat", "dog"], new Set())).toBe("item,label,class\r\n0,1,dog\r\n1,0,cat\r\n");
   const rows = { dtype: "float32", shape: [2, 2], values: new Float32Array([1, -2, 3, 4]) };
   expect(csvOf(rows, "y", null, new Set([1]))).toBe("item,y 0,y 1\r\n0,1,-2\r\n1,,\r\n");
   expect(csvOfTexts(['=1+"1"', "a,b"], "t")).toBe('item,t\r\n0,"\'=1+""1"""\r\n1,"a,b"\r\n');

@@ -25,7 +25,7 @@ export function csvOf(
     );
     return [String(item), ...values, ...(meaning ? [labels[Number(values[0])] ?? ""] : [])];
   });
-  return csv([["item", ...heads, ...(meaning ? ["label"] : [])], ...lines]);
+  return csv([["item", ...heads, ...(meaning ? ["class"] : [])], ...lines]);
 }
 
 export function csvOfTexts(texts: readonly string[], name: string): string {

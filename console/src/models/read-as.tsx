@@ -92,7 +92,7 @@ function NotHere({ model, media, mine }: { model: Model; media: Media; mine: boo
   return (
     <p className="small soft">
       {mine
-        ? `From its shape it cannot be told how ${NOUNS[media]} become this input; its whole card can say it, on `
+        ? `How ${NOUNS[media]} would become an input of this shape cannot be guessed. If they can, its whole card says how, on `
         : `How the inputs of a published model are read is changed on `}
       <Link to="/models/$reference" params={{ reference: model.name }}>
         the model’s page
