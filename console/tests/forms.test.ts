@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
 import { address, type Schemas } from "../src/api/client";
+import type { Given, Kind } from "../src/jobs/counting";
 import { countedItems, draftOf, givenInputs, NOTHING, withFiles, withTyped } from "../src/jobs/drafts";
 import { lanesOf, triesText } from "../src/jobs/gantt";
 import { emptyLimits, workOf } from "../src/jobs/limits";
-import { pictureType } from "../src/jobs/picture";
+import { pictureType } from "../src/jobs/media";
 import { withNewest } from "../src/jobs/queries";
 import { itemFiles, labelOf, templateOf } from "../src/jobs/request";
 import { submitSnippets } from "../src/jobs/snippets";
@@ -11,6 +12,11 @@ import { cardOf, entryOf, formOf, inTheForm } from "../src/models/card";
 import { nameOf } from "../src/models/drop-model";
 
 const file = (name: string, text = "x") => new File([text], name);
+const given = (kind: Kind, dtype = "float32", ...shape: (number | null)[]): Given => ({
+  name: "x",
+  kind,
+  tensor: { dtype, shape: [null, ...shape] },
+});
 
 test("paths are filled in and escaped, empty parameters left out", () => {
   expect(address("/api/v1/models/{reference}", { reference: "a/b:2" }, { limit: 5, cursor: null })).toBe(
@@ -19,15 +25,17 @@ test("paths are filled in and escaped, empty parameters left out", () => {
 });
 
 test("each picture is one item, and pictures for numbers are refused", async () => {
-  expect((await withFiles([file("a.png"), file("b.JPG")], "image")).count).toBe(2);
-  expect((await withFiles([file("a.png")], "tensor")).problem).toContain("takes numbers");
-  expect((await withFiles([file("a.png"), file("b.json", "[1]")], "image")).problem).toContain("not both");
-  expect((await withFiles([file("b.json", "[[1],[2]]")], "tensor")).count).toBe(2);
-  expect((await withFiles([file("b.npy", "nothing")], "tensor")).problem).toContain("no .npy file");
+  expect((await withFiles([file("a.png"), file("b.JPG")], given("image"))).count).toBe(2);
+  expect((await withFiles([file("a.png")], given("tensor", "float32", 1))).problem).toContain("takes numbers");
+  expect((await withFiles([file("a.png"), file("b.json", "[1]")], given("image"))).problem).toContain("not both");
+  expect((await withFiles([file("b.json", "[[1],[2]]")], given("tensor", "float32", 1))).count).toBe(2);
+  expect((await withFiles([file("b.npy", "nothing")], given("tensor", "float32", 1))).problem).toContain(
+    "no .npy file",
+  );
 });
 
 test("inputs must have the same number of items", () => {
-  const three = withTyped("[[1],[2],[3]]", "tensor", { dtype: "float32", shape: [null, 1] });
+  const three = withTyped("[[1],[2],[3]]", given("tensor", "float32", 1));
   expect([countedItems([three, three]), countedItems([three, NOTHING]), countedItems([NOTHING])]).toEqual([
     3,
     null,
@@ -163,13 +171,13 @@ test("each slot has a lane, each try a span on it, and what was merged still cou
 });
 
 test("texts are counted by line, sounds by file, and what derives from another input is not asked for", async () => {
-  const lines = withTyped("one\ntwo, with [brackets]\n", "text", { dtype: "int64", shape: [null, null] });
+  const lines = withTyped("one\ntwo, with [brackets]\n", given("text", "int64", null));
   expect(lines.count).toBe(2);
-  expect(withTyped('["a", "b", "c"]', "text", { dtype: "string", shape: [null] }).count).toBe(3);
-  expect(withTyped("[not json", "text", { dtype: "string", shape: [null] }).count).toBe(1);
-  expect((await withFiles([file("a.txt", "x\ny\nz\n")], "text")).count).toBe(3);
-  expect((await withFiles([file("a.wav"), file("b.mp3")], "audio")).count).toBe(2);
-  expect((await withFiles([file("a.png")], "audio")).problem).toContain("sounds");
+  expect(withTyped('["a", "b", "c"]', given("text", "string")).count).toBe(3);
+  expect(withTyped("[not json", given("text", "string")).count).toBe(1);
+  expect((await withFiles([file("a.txt", "x\ny\nz\n")], given("text"))).count).toBe(3);
+  expect((await withFiles([file("a.wav"), file("b.mp3")], given("audio"))).count).toBe(2);
+  expect((await withFiles([file("a.png")], given("audio"))).problem).toContain("sounds");
   const tensor = { dtype: "int64", shape: [null, null] };
   const model = {
     inputs: { ids: tensor, mask: tensor, raw: { dtype: "string", shape: [null] } },

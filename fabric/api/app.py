@@ -29,6 +29,7 @@ from fabric.api.routes import (
     health,
     jobs,
     join,
+    limits,
     marketplace,
     models,
     operator,
@@ -65,7 +66,7 @@ DESCRIPTION = (
 REAL, NOT_REAL = "Money here is real.", "Money here is not real: `livemode` is false (play money, or Stripe's test money)."
 ROUTERS = (
     auth.router, account.router, sessions.router, recovery.router, recovery.pages, second_factor.router, social.router,
-    files.router, models.router, quotes.router, repeats.router, jobs.router, wallet.router, top_ups.router,
+    files.router, limits.router, models.router, quotes.router, repeats.router, jobs.router, wallet.router, top_ups.router,
     top_ups.page, payouts.router, webhooks.router,
     statements.router, providers.router, marketplace.router,  # statements before providers, whose paths have any word there
     user_webhooks.router, events.router, operator.router, oversight.router, health.router, join.router, console.router,

@@ -113,10 +113,18 @@ export const api = {
 };
 
 /** Multipart bodies, with the share that has been sent (0 … 1); fetch cannot tell that yet, XMLHttpRequest can. */
-export async function upload<T>(path: string, form: FormData, onSent: (share: number) => void = () => {}): Promise<T> {
+export async function upload<T>(
+  path: string,
+  form: FormData,
+  onSent: (share: number) => void = () => {},
+  signal?: AbortSignal,
+): Promise<T> {
   const token = await session.token();
+  signal?.throwIfAborted();
   return new Promise<T>((resolve, reject) => {
     const request = new XMLHttpRequest();
+    signal?.addEventListener("abort", () => request.abort());
+    request.onabort = () => reject(signal?.reason ?? new Error("The upload was stopped."));
     request.open("POST", path);
     if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
     request.setRequestHeader("Idempotency-Key", randomKey());

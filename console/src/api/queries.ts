@@ -38,6 +38,12 @@ const nextOf = (page: Page) => page.next_cursor ?? null;
 const first = null as string | null;
 
 export const me = queryOptions({ queryKey: ["me"], queryFn: () => api.get("/api/v1/auth/me"), staleTime: 60_000 });
+/** How large files, models and jobs may be; that changes with the fabric alone. */
+export const sizes = queryOptions({
+  queryKey: ["sizes"],
+  queryFn: () => api.get("/api/v1/limits"),
+  staleTime: Number.POSITIVE_INFINITY,
+});
 export const stats = queryOptions({
   queryKey: ["stats"],
   queryFn: () => api.get("/api/v1/marketplace/stats"),

@@ -1085,6 +1085,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Sizes
+         * @description How large a file, a model, a zip and a job may be.
+         */
+        get: operations["files_show_sizes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/marketplace/models": {
         parameters: {
             query?: never;
@@ -5838,6 +5858,34 @@ export interface components {
             url: string;
         };
         /**
+         * SizesOut
+         * @description How large things may be.
+         */
+        SizesOut: {
+            /**
+             * File Bytes
+             * @description One uploaded file.
+             */
+            file_bytes: number;
+            /** Items Per Job */
+            items_per_job: number;
+            /**
+             * Model Bytes
+             * @description One model with its assets.
+             */
+            model_bytes: number;
+            /**
+             * Zip Files
+             * @description Files inside a .zip of pictures, sounds or videos.
+             */
+            zip_files: number;
+            /**
+             * Zip Unpacked Bytes
+             * @description All of them together.
+             */
+            zip_unpacked_bytes: number;
+        };
+        /**
          * SlotChangeIn
          * @description What to change of one slot.
          */
@@ -8649,6 +8697,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TimelineOut"];
+                };
+            };
+            /** @description A problem; its `code` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    files_show_sizes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SizesOut"];
                 };
             };
             /** @description A problem; its `code` says which. */

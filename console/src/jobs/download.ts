@@ -4,7 +4,12 @@ import { send } from "../api/client";
 const KEPT_MS = 10_000;
 
 export async function saveAs(url: string, name: string): Promise<void> {
-  const made = URL.createObjectURL(await (await send(url)).blob());
+  save(await (await send(url)).blob(), name);
+}
+
+/** What was made in the browser. */
+export function save(content: Blob, name: string): void {
+  const made = URL.createObjectURL(content);
   const link = document.createElement("a");
   link.href = made;
   link.download = name;

@@ -1,48 +1,53 @@
 /** Inputs as they are being put together: files of this machine, what an earlier job had, or what is typed. */
 import type { Schemas } from "../api/client";
-import { readHeader } from "../tensors/npy";
-import { textsTensor, typedTensor } from "../tensors/typed";
+import { writeNpy } from "../tensors/npy";
+import { numbersOf, readTable } from "../tensors/table";
+import { tensorOfNumbers, textsTensor, typedTensor } from "../tensors/typed";
+import { foundIn, type Given, type Media, mediaOf, misfit, NOUNS, nestedTexts, textShape } from "./counting";
 import type { Before } from "./request";
 
 type Input = Schemas["InputIn"];
-type Tensor = Schemas["TensorOut"];
-/** How an input is read: numbers, texts, or files of which each is one item. */
-export type Kind = "tensor" | "text" | "image" | "audio" | "video";
+type Model = Schemas["ModelOut"];
 
 export interface Draft {
   files: File[];
   /** As an earlier job or a template had it; dropped as soon as something else is given. */
   kept: Input | null;
   typed: string;
+  /** What is sent: files, or a tensor where little was typed. */
+  sent: File[];
+  tensor: Schemas["TensorIn"] | null;
   /** How many items these are; null while that is not known or they are wrong. */
   count: number | null;
   problem: string | null;
+  /** What was made of a table, in words. */
+  notes: string[];
+  /** Files of this kind were given where numbers are taken. */
+  media: Media | null;
 }
 
-type Model = Schemas["ModelOut"];
-const MEDIA: Record<"image" | "audio" | "video", RegExp> = {
-  image: /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i,
-  audio: /\.(wav|flac|mp3|ogg|m4a)$/i,
-  video: /\.(mp4|mkv|webm|avi|gif)$/i,
+export const NOTHING: Draft = {
+  files: [],
+  kept: null,
+  typed: "",
+  sent: [],
+  tensor: null,
+  count: null,
+  problem: null,
+  notes: [],
+  media: null,
 };
-const HEADER_BYTES = 4096;
-export const NOTHING: Draft = { files: [], kept: null, typed: "", count: null, problem: null };
-
-export function acceptOf(kind: Kind): string {
-  if (kind === "image") return ".png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff";
-  if (kind === "audio") return ".wav,.flac,.mp3,.ogg,.m4a";
-  if (kind === "video") return ".mp4,.mkv,.webm,.avi,.gif";
-  return kind === "text" ? ".txt,.json,.jsonl,.npy" : ".npy,.json,.jsonl";
-}
+/** A job's body has 1 MiB at most; what is longer goes as a file. */
+const INLINE_LETTERS_MAX = 200_000;
 
 /** The inputs that somebody gives, and how each is read; those that derive from another are not given. */
-export function givenInputs(model: Model): { name: string; tensor: Tensor; kind: Kind }[] {
+export function givenInputs(model: Model): Given[] {
   const cards = (model.card.inputs ?? {}) as Record<string, { codec?: string }>;
   return Object.entries(model.inputs)
     .filter(([name]) => cards[name]?.codec !== "derived")
     .map(([name, tensor]) => {
       const codec = cards[name]?.codec ?? "tensor";
-      const kind = codec === "tensor" && tensor.dtype === "string" ? "text" : (codec as Kind);
+      const kind = codec === "tensor" && tensor.dtype === "string" ? "text" : (codec as Given["kind"]);
       return { name, tensor, kind };
     });
 }
@@ -61,74 +66,79 @@ export function countedItems(drafts: readonly Draft[]): number | null {
 }
 
 /** Looks at files without reading more of them than it must. */
-export async function withFiles(files: File[], kind: Kind): Promise<Draft> {
+export async function withFiles(files: File[], given: Given): Promise<Draft> {
   const next = { ...NOTHING, files };
   if (files.length === 0) return next;
-  if (kind === "tensor" || kind === "text") {
-    if (files.some((file) => MEDIA.image.test(file.name)))
+  const media = mediaOf(files.map((file) => file.name));
+  if (given.kind === "tensor" || given.kind === "text") {
+    if (media) return { ...next, media, problem: `This input takes ${NOUNS[given.kind]}, not ${NOUNS[media]}.` };
+  } else {
+    const suiting = files.filter(({ name }) => /\.zip$/i.test(name) || isOf(name, given.kind as Media));
+    const strays = files.filter((file) => !suiting.includes(file)).map((file) => file.name);
+    if (suiting.length > 0 && strays.length > 0)
       return {
         ...next,
-        problem: `This input takes ${kind === "text" ? "texts" : "numbers"}, not pictures. Declare it as a picture in the model's card, or give ${acceptOf(kind)}.`,
+        problem: `Give either ${NOUNS[given.kind]} or other files, not both: ${strays.slice(0, 3).join(", ")}.`,
       };
-  } else {
-    const media = files.filter((file) => MEDIA[kind].test(file.name)).length;
-    if (media === files.length) return { ...next, count: media };
-    const numbers = kind === "image" && media === 0 && files.every((file) => /\.npy$/i.test(file.name));
-    if (media > 0) return { ...next, problem: `Give either ${NOUNS[kind]} or files of numbers, not both.` };
-    if (!numbers) return { ...next, problem: `This input takes ${NOUNS[kind]}: ${acceptOf(kind)}.` };
+    if (strays.length > 0)
+      return { ...next, problem: `This input takes ${NOUNS[given.kind]}, not ${strays.slice(0, 3).join(", ")}.` };
   }
   try {
-    let count = 0;
-    for (const file of files) count += await itemsOf(file, kind);
-    return { ...next, count };
+    const found = [];
+    for (const file of files) found.push(await foundIn(file, given));
+    return {
+      ...next,
+      sent: found.map(({ sent }) => sent),
+      count: found.reduce((total, { items }) => total + items, 0),
+      notes: [...new Set(found.flatMap(({ notes }) => notes))],
+    };
   } catch (error) {
     return { ...next, problem: error instanceof Error ? error.message : String(error) };
   }
 }
 
-export const NOUNS: Record<Kind, string> = {
-  tensor: "numbers",
-  text: "texts",
-  image: "pictures",
-  audio: "sounds",
-  video: "videos",
-};
+/** A .gif is a picture and a video. */
+const isOf = (name: string, kind: Media) => mediaOf([name]) === kind || (kind === "video" && /\.gif$/i.test(name));
 
-async function itemsOf(file: File, kind: Kind): Promise<number> {
-  if (/\.npy$/i.test(file.name)) {
-    try {
-      const [items = 1] = readHeader(await file.slice(0, HEADER_BYTES).arrayBuffer()).shape;
-      return items;
-    } catch {
-      throw new Error(`${file.name} is no .npy file.`);
-    }
-  }
-  if (/\.jsonl$/i.test(file.name)) return (await file.text()).split(/\r?\n/).filter((line) => line.trim()).length;
-  if (kind === "text" && /\.txt$/i.test(file.name))
-    return (await file.text()).replace(/\r?\n$/, "").split(/\r?\n/).length;
-  if (/\.json$/i.test(file.name)) {
-    const value: unknown = JSON.parse(await file.text());
-    if (Array.isArray(value)) return value.length;
-    const shape = (value as { shape?: unknown }).shape;
-    if (Array.isArray(shape) && typeof shape[0] === "number") return shape[0];
-    throw new Error(`${file.name} holds neither a list nor a tensor.`);
-  }
-  throw new Error(`${file.name}: only ${acceptOf(kind)} can be counted here. The Python client takes more.`);
-}
-
-/** What is typed or pasted, as a tensor of the API. Throws in words. */
-export function tensorTyped(typed: string, kind: Kind, tensor: Tensor): Schemas["TensorIn"] {
-  return kind === "text" ? textsTensor(typed) : typedTensor(typed, tensor.dtype, tensor.shape.slice(1));
-}
-
-export function withTyped(typed: string, kind: Kind, tensor: Tensor): Draft {
+/** What is typed or pasted: JSON, rows of a table, or texts, one a line. */
+export function withTyped(typed: string, given: Given): Draft {
   const next = { ...NOTHING, typed };
   if (!typed.trim()) return next;
   try {
-    return { ...next, count: tensorTyped(typed, kind, tensor).shape[0] ?? null };
+    if (given.kind === "text") return { ...next, ...asSent(typedTexts(typed, given), given.name) };
+    if (/^\s*[[{]/.test(typed)) {
+      const tensor = typedTensor(typed, given.tensor.dtype, given.tensor.shape.slice(1));
+      const wrong = misfit(tensor.shape, given.tensor);
+      return wrong ? { ...next, problem: wrong } : { ...next, ...asSent(tensor, given.name) };
+    }
+    const { notes, ...numbers } = numbersOf(readTable(typed), given.tensor.dtype, given.tensor.shape.slice(1));
+    if (numbers.values.every(Number.isFinite))
+      return { ...next, ...asSent(tensorOfNumbers(numbers), given.name), notes };
+    const file = new File([writeNpy(numbers.dtype, numbers.shape, numbers.values)], `${given.name}.npy`);
+    return { ...next, sent: [file], count: numbers.shape[0] ?? null, notes };
   } catch (error) {
     return { ...next, problem: error instanceof Error ? error.message : String(error) };
   }
+}
+
+function typedTexts(typed: string, { tensor }: Given): Schemas["TensorIn"] {
+  const item = textShape(tensor);
+  const several = item.some((axis) => axis !== null && axis !== 1);
+  if (several && /^\s*[[{]/.test(typed)) return typedTensor(typed, "string", item);
+  const lines = textsTensor(typed);
+  if (lines.shape.length > 1 || item.length === 0) return lines;
+  return {
+    ...lines,
+    shape: [...lines.shape, ...item.map((axis) => axis ?? 1)],
+    data: nestedTexts(lines.data as string[], item),
+  };
+}
+
+function asSent(tensor: Schemas["TensorIn"], name: string): Pick<Draft, "sent" | "tensor" | "count"> {
+  const text = JSON.stringify(tensor);
+  const count = tensor.shape[0] ?? null;
+  if (text.length <= INLINE_LETTERS_MAX) return { sent: [], tensor, count };
+  return { sent: [new File([text], `${name}.json`)], tensor: null, count };
 }
 
 /** The inputs of a job; what lies on this machine is uploaded first. */
@@ -139,13 +149,12 @@ export async function gathered(
   onSent: (share: number) => void,
 ): Promise<Input[]> {
   const inputs: Input[] = [];
-  for (const { name, tensor, kind } of givenInputs(model)) {
+  for (const { name } of givenInputs(model)) {
     const draft = drafts[name];
     if (!draft) continue;
     if (draft.kept) inputs.push(draft.kept);
-    else if (draft.typed.trim())
-      inputs.push({ name, broadcast: false, tensor: tensorTyped(draft.typed, kind, tensor) });
-    else inputs.push({ name, broadcast: false, files: await upload(draft.files, onSent) });
+    else if (draft.tensor) inputs.push({ name, broadcast: false, tensor: draft.tensor });
+    else inputs.push({ name, broadcast: false, files: await upload(draft.sent, onSent) });
   }
   onSent(1);
   return inputs;

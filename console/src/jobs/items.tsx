@@ -1,17 +1,29 @@
 /** Texts, lists and files that came out of single items: read, drawn as bars, shown or played, a few items at a time. */
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useMemo, useState } from "react";
 import { type Schemas, send } from "../api/client";
 import { countText } from "../ui/amounts";
 import { Bar, Code, Failure, Skeleton } from "../ui/small";
 import { Tip } from "../ui/tip";
-import { Picture } from "./picture";
+import { Boxes, type Frame } from "./boxes";
+import { GivenItem, LONG, useBlobUrl } from "./given";
+import type { Source } from "./sources";
 
 type Job = Schemas["JobOut"];
 type Item = { index: number; outputs: Record<string, unknown> | null; error: { detail: string; code: string } | null };
 const SHOWN = 5;
 
-export function Items({ job, output, files }: { job: Job; output: string; files: readonly string[] }) {
+export function Items({
+  job,
+  output,
+  given,
+  frame,
+}: {
+  job: Job;
+  output: string;
+  given: readonly Source[];
+  frame: Frame | null;
+}) {
   const [first, setFirst] = useState(0);
   const count = job.progress.items_total;
   const indices = Array.from({ length: Math.min(SHOWN, count - first) }, (_, place) => first + place);
@@ -19,7 +31,7 @@ export function Items({ job, output, files }: { job: Job; output: string; files:
     <div className="stack">
       <div>
         {indices.map((index) => (
-          <OneItem key={index} job={job} output={output} index={index} file={files[index]} />
+          <OneItem key={index} job={job} output={output} index={index} source={given[index]} frame={frame} />
         ))}
       </div>
       {count > SHOWN && (
@@ -49,7 +61,19 @@ export function Items({ job, output, files }: { job: Job; output: string; files:
   );
 }
 
-function OneItem({ job, output, index, file }: { job: Job; output: string; index: number; file: string | undefined }) {
+function OneItem({
+  job,
+  output,
+  index,
+  source,
+  frame,
+}: {
+  job: Job;
+  output: string;
+  index: number;
+  source: Source | undefined;
+  frame: Frame | null;
+}) {
   const query = useQuery({
     queryKey: ["jobs", "item", job.id, index],
     queryFn: async () => {
@@ -59,20 +83,24 @@ function OneItem({ job, output, index, file }: { job: Job; output: string; index
     staleTime: Number.POSITIVE_INFINITY,
   });
   const item = query.data;
+  const value = item?.outputs?.[output];
+  const boxes = isRanked(value) && frame && source?.kind === "image" ? value : null;
   return (
     <div className="item-result">
       <span className="small soft num">item {countText(index)}</span>
-      {file && <Picture file={file} alt={`Item ${index}`} />}
+      {source && (
+        <GivenItem source={source} item={index} over={boxes && frame && <Boxes found={boxes} frame={frame} />} />
+      )}
       {query.isPending && <Skeleton lines={1} />}
       {query.error && <Failure error={query.error} />}
       {item?.error && <span className="bad wrap">{item.error.detail || item.error.code}</span>}
       {item && !item.error && item.outputs === null && <span className="soft">not done</span>}
-      {item?.outputs && <Value of={item.outputs[output]} />}
+      {item?.outputs && <Value of={value} />}
     </div>
   );
 }
 
-type Ranked = { label?: string | null; index: number; score: number; box?: number[] };
+export type Ranked = { label?: string | null; index: number; score: number; box?: number[] };
 /** What the steps `top_k` and `detections` give. */
 export function isRanked(value: unknown): value is Ranked[] {
   return (
@@ -86,7 +114,12 @@ export function isFile(value: unknown): value is { media_type: string; base64: s
 }
 
 function Value({ of }: { of: unknown }) {
-  if (typeof of === "string") return <p className="text-result">{of || <span className="soft">an empty text</span>}</p>;
+  if (typeof of === "string")
+    return (
+      <p className="text-result" tabIndex={of.length > LONG ? 0 : undefined}>
+        {of || <span className="soft">an empty text</span>}
+      </p>
+    );
   if (isFile(of)) return <FileValue file={of} />;
   if (Array.isArray(of) && of.length === 0) return <span className="soft">nothing found</span>;
   if (!isRanked(of)) return <Code>{JSON.stringify(of, null, 1)}</Code>;
@@ -110,15 +143,18 @@ function Value({ of }: { of: unknown }) {
 }
 
 function FileValue({ file }: { file: { media_type: string; base64: string } }) {
-  const [url, setUrl] = useState<string>();
-  useEffect(() => {
+  const blob = useMemo(() => {
     const bytes = Uint8Array.from(atob(file.base64), (letter) => letter.charCodeAt(0));
-    const made = URL.createObjectURL(new Blob([bytes], { type: file.media_type }));
-    setUrl(made);
-    return () => URL.revokeObjectURL(made);
+    return new Blob([bytes], { type: file.media_type });
   }, [file]);
+  const url = useBlobUrl(blob);
   if (!url) return null;
-  if (file.media_type.startsWith("image/")) return <img src={url} alt="Made by the model" />;
+  if (file.media_type.startsWith("image/"))
+    return (
+      <a href={url} download={`picture.${file.media_type.split("/")[1]}`} className="made" title="Download it">
+        <img src={url} alt="Made by the model" />
+      </a>
+    );
   return (
     <a href={url} download>
       {file.media_type}

@@ -6,17 +6,21 @@ export type Request = Schemas["JobIn"];
 export type Before = Partial<Omit<Request, "inputs">> & { inputs?: Schemas["InputIn"][] | null };
 
 /** File ids of one input, in item order. */
-function filesOf(request: Before | null, name: string): string[] {
+export function filesOf(request: Before | null, name: string): string[] {
   const given = request?.inputs?.find((input) => input.name === name);
   return given?.files ?? (given?.file ? [given.file] : []);
 }
 
 /** The file of each item of one input; a retry did only some items of the job before. Empty where files are not items. */
 export function itemFiles(request: Before | null, job: Schemas["JobOut"], name: string): string[] {
-  const files = filesOf(request, name);
+  return retriedOf(job, filesOf(request, name));
+}
+
+/** Of what was given for each item, that of the items which this job did. Empty where it is not one for each item. */
+export function retriedOf<T>(job: Schemas["JobOut"], given: readonly T[]): T[] {
   const own = job.retried_items
-    ? job.retried_items.flatMap(([first = 0, count = 0]) => files.slice(first, first + count))
-    : files;
+    ? job.retried_items.flatMap(([first = 0, count = 0]) => given.slice(first, first + count))
+    : [...given];
   return own.length === job.progress.items_total ? own : [];
 }
 

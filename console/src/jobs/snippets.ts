@@ -1,5 +1,5 @@
 /** The same job as code to copy. */
-import type { Kind } from "./drafts";
+import type { Kind } from "./counting";
 import type { Request } from "./request";
 
 export interface Snippets {

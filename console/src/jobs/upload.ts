@@ -1,28 +1,62 @@
-/** Files of this machine on their way to the fabric, once: trying a job out and starting it send them one time. */
+/** Files of this machine on their way to the fabric, once: what has arrived is not sent again, whatever happened to the rest. */
 import { type Schemas, upload } from "../api/client";
 
 const FILES_PER_UPLOAD = 100;
-const sent = new WeakMap<readonly File[], Promise<string[]>>();
+const BYTES_PER_UPLOAD = 64 * 1024 * 1024;
+/** Ids of files that lie with the fabric. */
+const arrived = new WeakMap<File, string>();
+let underWay: Promise<unknown> = Promise.resolve();
 
-/** Ids of these files, in order. The same list of files is not sent again unless it failed. */
-export function uploaded(files: readonly File[], onSent: (share: number) => void): Promise<string[]> {
-  const before = sent.get(files);
-  if (before) return before;
-  const ids = send(files, onSent);
-  sent.set(files, ids);
-  ids.catch(() => sent.delete(files));
-  return ids;
+/** What is thrown by an upload that somebody stopped. */
+export class Stopped extends Error {
+  constructor() {
+    super("The upload was stopped. What had arrived is kept; start again to send the rest.");
+  }
 }
 
-async function send(files: readonly File[], onSent: (share: number) => void): Promise<string[]> {
-  const ids: string[] = [];
-  for (let start = 0; start < files.length; start += FILES_PER_UPLOAD) {
+/** Ids of these files, in order; `onSent` hears which share of the bytes is with the fabric. */
+export async function uploaded(
+  files: readonly File[],
+  onSent: (share: number) => void,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  // One after the other: trying a job out and starting it at once must not send a file twice.
+  const before = underWay;
+  const sending = before.then(() => send(files, onSent, signal));
+  underWay = sending.catch(() => {});
+  await sending;
+  return files.map((file) => arrived.get(file) ?? "");
+}
+
+async function send(files: readonly File[], onSent: (share: number) => void, signal?: AbortSignal): Promise<void> {
+  const total = files.reduce((sum, file) => sum + file.size, 0) || 1;
+  let done = files.reduce((sum, file) => sum + (arrived.has(file) ? file.size : 0), 0);
+  for (const some of inBatches(files.filter((file) => !arrived.has(file)))) {
+    const bytes = some.reduce((sum, file) => sum + file.size, 0);
     const form = new FormData();
-    for (const file of files.slice(start, start + FILES_PER_UPLOAD)) form.append("file", file, file.name);
-    const made = await upload<Schemas["FilesOut"]>("/api/v1/files", form, (share) =>
-      onSent((start + share * Math.min(FILES_PER_UPLOAD, files.length - start)) / files.length),
-    );
-    ids.push(...made.data.map((file) => file.id));
+    for (const file of some) form.append("file", file, file.name);
+    const told = (share: number) => onSent((done + share * bytes) / total);
+    const made = await upload<Schemas["FilesOut"]>("/api/v1/files", form, told, signal);
+    for (const [place, { id }] of made.data.entries()) {
+      const file = some[place];
+      if (file) arrived.set(file, id);
+    }
+    done += bytes;
   }
-  return ids;
+}
+
+/** So many files and bytes at once that a cut line does not cost much. */
+function* inBatches(files: readonly File[]): Generator<File[]> {
+  let some: File[] = [];
+  let bytes = 0;
+  for (const file of files) {
+    if (some.length > 0 && (some.length === FILES_PER_UPLOAD || bytes + file.size > BYTES_PER_UPLOAD)) {
+      yield some;
+      some = [];
+      bytes = 0;
+    }
+    some.push(file);
+    bytes += file.size;
+  }
+  if (some.length > 0) yield some;
 }

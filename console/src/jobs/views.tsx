@@ -1,25 +1,30 @@
 /** One output as what it is: labels, the most likely classes, pictures, a table, or a summary of the numbers. */
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useMemo, useState } from "react";
 import { areProbabilities, itemSize, itemValues, type Summary, summarise, type Tensor, topK } from "../tensors/npy";
 import { countText, plural } from "../ui/amounts";
 import { Bars } from "../ui/bars";
 import { Bar } from "../ui/small";
 import { Tip } from "../ui/tip";
-import { Picture } from "./picture";
+import { GivenItem } from "./given";
+import { Pictures, Segments } from "./rasters";
+import type { Source } from "./sources";
 
 const TILES = 48;
+const LINES = 12;
 const CLASSES_MAX = 5000;
 const COLUMNS_MAX = 16;
 const ROWS_FIRST = 25;
 const ROWS_MORE = 250;
 
-export type View = "labels" | "classes" | "pictures" | "table" | "numbers";
+export type View = "labels" | "classes" | "pictures" | "segments" | "table" | "numbers";
+/** Height and width of the pictures that were given. */
+export type Sides = readonly [number, number];
 
-/** How an output is best shown. */
-export function viewOf(tensor: Tensor, labels: readonly string[] | null): View {
+/** How an output is best shown; `sides` says how large the pictures are that the model took, if it took any. */
+export function viewOf(tensor: Tensor, labels: readonly string[] | null, sides: Sides | null = null): View {
   const size = itemSize(tensor);
   const integers = /^u?int/.test(tensor.dtype);
-  if (integers && size === 1) return "labels";
+  if ((integers || tensor.dtype === "bool") && size === 1) return "labels";
   if (
     !integers &&
     size > 1 &&
@@ -28,71 +33,103 @@ export function viewOf(tensor: Tensor, labels: readonly string[] | null): View {
     (labels?.length === size || areProbabilities(itemValues(tensor, 0)))
   )
     return "classes";
-  if (pictureLayout(tensor.shape)) return "pictures";
+  if (areSegments(tensor, sides)) return "segments";
+  if (pictureLayout(tensor.shape, sides)) return "pictures";
   if (size <= COLUMNS_MAX && tensor.shape.length <= 2) return "table";
   return "numbers";
 }
 
-/** Channels, height, width and whether channels come first; null when it is no picture. */
-export function pictureLayout(
-  shape: readonly number[],
-): { channels: number; height: number; width: number; first: boolean } | null {
+export interface Layout {
+  channels: number;
+  height: number;
+  width: number;
+  /** Whether channels come before rows. */
+  first: boolean;
+}
+
+/** How pictures lie in this output; null when these are none. */
+export function pictureLayout(shape: readonly number[], sides: Sides | null = null): Layout | null {
   const [, a = 0, b = 0, c = 0] = shape;
   const big = (side: number) => side >= 8 && side <= 4096;
+  // A plane of numbers is a picture, of depths say, where it is as large as the pictures that were given.
+  if (shape.length === 3 && areSides(sides, a, b)) return { channels: 1, height: a, width: b, first: true };
   if (shape.length !== 4) return null;
   if ((a === 1 || a === 3) && big(b) && big(c)) return { channels: a, height: b, width: c, first: true };
   if ((c === 1 || c === 3) && big(a) && big(b)) return { channels: c, height: a, width: b, first: false };
   return null;
 }
 
-interface ShownProps {
+/** Whether each place of the pictures that were given has a class, or a number for each class. */
+function areSegments({ dtype, shape }: Tensor, sides: Sides | null): boolean {
+  const [, a = 0, b = 0, c = 0] = shape;
+  const whole = /^int/.test(dtype);
+  if (shape.length === 3) return whole && areSides(sides, a, b);
+  if (shape.length !== 4 || !areSides(sides, b, c)) return false;
+  return whole ? a === 1 : a !== 1 && a !== 3 && a <= 1000;
+}
+
+const areSides = (sides: Sides | null, height: number, width: number) =>
+  sides !== null && height >= 8 && sides[0] === height && sides[1] === width;
+
+export interface ShownProps {
   tensor: Tensor;
   labels: string[] | null;
   failed: ReadonlySet<number>;
-  files: readonly string[];
+  given: readonly Source[];
   name: string;
+  sides: Sides | null;
 }
 
 export function Shown(props: ShownProps) {
-  const view = viewOf(props.tensor, props.labels);
+  const view = viewOf(props.tensor, props.labels, props.sides);
   if (view === "labels") return <Labels {...props} />;
   if (view === "classes") return <Classes {...props} />;
   if (view === "pictures") return <Pictures {...props} />;
+  if (view === "segments") return <Segments {...props} />;
   if (view === "table") return <Table {...props} />;
   return <Numbers {...props} />;
 }
 
-function Labels({ tensor, labels, failed, files }: ShownProps) {
-  const [shown, setShown] = useState(TILES);
-  const count = tensor.shape[0] ?? 0;
-  const pictures = files.length === count;
+function Labels({ tensor, labels, failed, given }: ShownProps) {
+  const said = Array.from(tensor.values as ArrayLike<number | bigint>, (value) =>
+    tensor.dtype === "bool" ? (value ? "yes" : "no") : (labels?.[Number(value)] ?? String(value)),
+  );
+  return <LabelList said={said} failed={failed} given={given} />;
+}
+
+/** A word for each item: tiles where pictures or nothing was given, else lines beside the sound, video or text. */
+export function LabelList({ said, failed, given }: { said: string[] } & Pick<ShownProps, "failed" | "given">) {
+  const known = given.length === said.length;
+  const lines = known && given.some((source) => source.kind !== "image");
+  const [shown, setShown] = useState(lines ? LINES : TILES);
   return (
     <>
-      <ol className="tiles">
-        {Array.from({ length: Math.min(shown, count) }, (_, item) => {
-          const value = Number(tensor.values[item]);
+      <ol className={lines ? "lines" : "tiles"}>
+        {said.slice(0, shown).map((word, item) => {
+          const source = known ? given[item] : undefined;
           return (
             // biome-ignore lint/suspicious/noArrayIndexKey: an item is its index
-            <li className="tile" key={item}>
-              {pictures && <Picture file={files[item] ?? ""} alt={`Item ${item}`} />}
-              {failed.has(item) ? <span className="bad small">failed</span> : <b>{labels?.[value] ?? value}</b>}
+            <li className={lines ? "item-line" : "tile"} key={item}>
+              {source && <GivenItem source={source} item={item} />}
+              {failed.has(item) ? <span className="bad small">failed</span> : <b>{word}</b>}
               <span className="soft small num">{item}</span>
             </li>
           );
         })}
       </ol>
-      {shown < count && (
-        <button type="button" className="button small" onClick={() => setShown(shown + 240)}>
-          Show more of {countText(count)}
+      {shown < said.length && (
+        <button type="button" className="button small" onClick={() => setShown(shown + (lines ? LINES : 240))}>
+          Show more of {countText(said.length)}
         </button>
       )}
     </>
   );
 }
 
-function Classes({ tensor, labels, failed, files, name }: ShownProps) {
+function Classes({ tensor, labels, failed, given, name }: ShownProps) {
   const [item, setItem] = useState(0);
   const count = tensor.shape[0] ?? 0;
+  const source = given.length === count ? given[item] : undefined;
   const values = itemValues(tensor, item);
   const best = topK(values, 5);
   const shares = areProbabilities(values);
@@ -102,9 +139,9 @@ function Classes({ tensor, labels, failed, files, name }: ShownProps) {
     <div className="stack">
       <Stepper item={item} count={count} onChange={setItem} name={name} />
       <div className="row top">
-        {files.length === count && (
-          <div className="tile">
-            <Picture file={files[item] ?? ""} alt={`Item ${item}`} />
+        {source && (
+          <div className={source.kind === "image" ? "tile" : "given"}>
+            <GivenItem key={item} source={source} item={item} />
           </div>
         )}
         {failed.has(item) ? (
@@ -166,75 +203,24 @@ function Stepper({
   );
 }
 
-function Pictures({ tensor, failed }: ShownProps) {
-  const layout = pictureLayout(tensor.shape);
-  const count = Math.min(tensor.shape[0] ?? 0, 24);
-  return (
-    <ol className="tiles wide">
-      {layout &&
-        Array.from({ length: count }, (_, item) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: an item is its index
-          <li className="tile" key={item}>
-            {failed.has(item) ? (
-              <span className="bad small">failed</span>
-            ) : (
-              <Raster values={itemValues(tensor, item)} layout={layout} item={item} />
-            )}
-            <span className="soft small num">{item}</span>
-          </li>
-        ))}
-    </ol>
-  );
-}
-
-function Raster({
-  values,
-  layout,
-  item,
-}: {
-  values: number[];
-  layout: NonNullable<ReturnType<typeof pictureLayout>>;
-  item: number;
-}) {
-  const ref = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
-    const pen = ref.current?.getContext("2d");
-    if (!pen) return;
-    const { channels, height, width, first } = layout;
-    const pixels = pen.createImageData(width, height);
-    let top = 0;
-    for (const value of values) if (value > top) top = value;
-    const scale = top <= 1.0001 ? 255 : 1; // shares of one, or bytes
-    for (let place = 0; place < width * height; place += 1) {
-      for (let color = 0; color < 3; color += 1) {
-        const channel = Math.min(color, channels - 1);
-        pixels.data[4 * place + color] =
-          (values[first ? channel * width * height + place : place * channels + channel] ?? 0) * scale;
-      }
-      pixels.data[4 * place + 3] = 255;
-    }
-    pen.putImageData(pixels, 0, 0);
-  }, [values, layout]);
-  return (
-    <canvas ref={ref} width={layout.width} height={layout.height} role="img" aria-label={`Picture of item ${item}`} />
-  );
-}
-
 function Table(props: ShownProps) {
-  const { tensor, labels, failed, name } = props;
+  const { tensor, labels, failed, given, name } = props;
   const [shown, setShown] = useState(ROWS_FIRST);
   const count = tensor.shape[0] ?? 0;
   const size = itemSize(tensor);
+  const known = given.length === count && count > 0;
   const heads = Array.from({ length: size }, (_, column) =>
     size === 1 ? name : labels?.length === size ? labels[column] : String(column),
   );
   return (
     <div className="stack">
-      <div className="scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
+      <section className="scroll" tabIndex={0} aria-label={`Values of ${name}`}>
         <table className="values">
           <thead>
             <tr>
               <th className="num">Item</th>
+              {known && <th>Given</th>}
               {heads.map((head, column) => (
                 // biome-ignore lint/suspicious/noArrayIndexKey: a column is its index
                 <th className="num" key={column}>
@@ -248,6 +234,9 @@ function Table(props: ShownProps) {
               // biome-ignore lint/suspicious/noArrayIndexKey: an item is its index
               <tr key={item}>
                 <td className="num soft">{item}</td>
+                {known && (
+                  <td className="given-cell">{given[item] && <GivenItem source={given[item]} item={item} />}</td>
+                )}
                 {failed.has(item) ? (
                   <td className="num bad" colSpan={size}>
                     failed
@@ -264,7 +253,7 @@ function Table(props: ShownProps) {
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
       {shown < count && (
         <div>
           <button type="button" className="button small" onClick={() => setShown(shown + ROWS_MORE)}>

@@ -3,25 +3,63 @@ import type { Schemas } from "../api/client";
 import { Choose, Tabs } from "../ui/choose";
 import { Field } from "../ui/small";
 import { toastError } from "../ui/toasts";
-import { cardOf, formOf, type InputForm, inTheForm, SCALES, type Scale } from "./card";
+import { cardOf, formOf, type InputForm, inTheForm, OF_A_TOKENIZER } from "./card";
+import { guessOf, pictureForm, soundForm, textForm, videoForm } from "./guess";
+import { PictureForm, SoundForm } from "./picture-form";
 import { shapeText } from "./shape";
 
 type Model = Schemas["ModelOut"];
+
+const CODECS: Record<InputForm["codec"], string> = {
+  tensor: "Numbers",
+  image: "Pictures",
+  audio: "Sounds",
+  video: "Videos",
+  text: "Texts",
+};
+
+/** What an input of this type and shape can be read from. */
+function choicesFor(model: Model, name: string): InputForm["codec"][] {
+  const tensor = model.inputs[name];
+  if (!tensor || tensor.dtype === "string") return [];
+  const now = formOf(model, name).codec;
+  const texts = textForm(name, tensor, Object.keys(model.assets ?? {}));
+  return (Object.keys(CODECS) as InputForm["codec"][]).filter(
+    (codec) =>
+      codec === "tensor" ||
+      codec === now ||
+      (codec === "image" && pictureForm(tensor) !== null) ||
+      (codec === "audio" && soundForm(tensor) !== null) ||
+      (codec === "video" && videoForm(tensor) !== null) ||
+      (codec === "text" && texts !== null),
+  );
+}
+
+const comesOfTexts = (name: string, inputs: Record<string, InputForm>) =>
+  OF_A_TOKENIZER.includes(name) && Object.values(inputs).some((form) => form.codec === "text");
 
 export function CardEditor({
   model,
   busy,
   verb,
   onSave,
+  guessing = false,
 }: {
   model: Model;
   busy: boolean;
   verb: string;
   onSave: (card: Record<string, unknown>) => Promise<void>;
+  /** Begin with what the inputs look like, instead of what the card says. */
+  guessing?: boolean;
 }) {
   const [description, setDescription] = useState(model.description);
   const [inputs, setInputs] = useState<Record<string, InputForm>>(() =>
-    Object.fromEntries(Object.keys(model.inputs).map((name) => [name, formOf(model, name)])),
+    Object.fromEntries(
+      Object.entries(model.inputs).map(([name, tensor]) => [
+        name,
+        (guessing && guessOf(name, tensor, Object.keys(model.assets ?? {}))) || formOf(model, name),
+      ]),
+    ),
   );
   const outputs = (model.card.outputs ?? {}) as Record<string, { labels?: string[] | null }>;
   const [labels, setLabels] = useState<Record<string, string>>(() =>
@@ -86,16 +124,26 @@ export function CardEditor({
                       whole card says how.
                     </p>
                   )}
-                  {inTheForm(model, name) && (
+                  {choicesFor(model, name).length === 1 && (
+                    <p className="small soft">
+                      {comesOfTexts(name, inputs)
+                        ? "Comes of the texts, by the same tokenizer."
+                        : "Numbers, as they are."}
+                    </p>
+                  )}
+                  {inTheForm(model, name) && choicesFor(model, name).length > 1 && (
                     <Choose
                       label={`What ${name} is`}
-                      names={{ tensor: "Numbers", image: "Pictures" }}
+                      names={Object.fromEntries(choicesFor(model, name).map((codec) => [codec, CODECS[codec]]))}
                       value={form.codec}
-                      onChange={(codec) => change(name, { codec })}
+                      onChange={(codec) => change(name, { codec: codec as InputForm["codec"] })}
                     />
                   )}
-                  {form.codec === "image" && inTheForm(model, name) && (
-                    <ImageForm form={form} onChange={(part) => change(name, part)} />
+                  {(form.codec === "image" || form.codec === "video") && inTheForm(model, name) && (
+                    <PictureForm form={form} dtype={tensor.dtype} onChange={(part) => change(name, part)} />
+                  )}
+                  {form.codec === "audio" && inTheForm(model, name) && (
+                    <SoundForm form={form} onChange={(part) => change(name, part)} />
                   )}
                 </fieldset>
               );
@@ -104,13 +152,27 @@ export function CardEditor({
               <summary>Names of classes</summary>
               <div className="stack labels">
                 {Object.keys(model.outputs).map((name) => (
-                  <Field key={name} label={`Output ${name}`} hint="One a line, in the order of the model.">
-                    <textarea
-                      rows={4}
-                      value={labels[name] ?? ""}
-                      onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))}
-                    />
-                  </Field>
+                  <div className="stack tight" key={name}>
+                    <Field label={`Output ${name}`} hint="One a line, in the order of the model.">
+                      <textarea
+                        rows={4}
+                        value={labels[name] ?? ""}
+                        onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))}
+                      />
+                    </Field>
+                    <label className="field small">
+                      <span className="soft">or from a file (.txt, .json)</span>
+                      <input
+                        type="file"
+                        accept=".txt,.json,.names,.csv"
+                        onChange={(event) =>
+                          void event.target.files?.[0]
+                            ?.text()
+                            .then((text) => setLabels((all) => ({ ...all, [name]: text.trimEnd() })))
+                        }
+                      />
+                    </label>
+                  </div>
                 ))}
               </div>
             </details>
@@ -123,64 +185,5 @@ export function CardEditor({
         </button>
       </div>
     </form>
-  );
-}
-
-function ImageForm({ form, onChange }: { form: InputForm; onChange: (part: Partial<InputForm>) => void }) {
-  return (
-    <div className="grid-fields">
-      <Field label="Colour">
-        <select value={form.color} onChange={(event) => onChange({ color: event.target.value as InputForm["color"] })}>
-          <option value="rgb">RGB</option>
-          <option value="bgr">BGR</option>
-          <option value="gray">gray</option>
-        </select>
-      </Field>
-      <Field label="Order of axes">
-        <select
-          value={form.layout}
-          onChange={(event) => onChange({ layout: event.target.value as InputForm["layout"] })}
-        >
-          <option value="nchw">channels first</option>
-          <option value="nhwc">channels last</option>
-          <option value="flat">all in one row</option>
-        </select>
-      </Field>
-      <Field label="Resize to height" hint="Empty: pictures have the size already.">
-        <input
-          type="text"
-          inputMode="numeric"
-          value={form.height}
-          onChange={(event) => onChange({ height: event.target.value })}
-        />
-      </Field>
-      <Field label="Resize to width">
-        <input
-          type="text"
-          inputMode="numeric"
-          value={form.width}
-          onChange={(event) => onChange({ width: event.target.value })}
-        />
-      </Field>
-      <Field label="Values the model expects">
-        <select value={form.scale} onChange={(event) => onChange({ scale: event.target.value as Scale })}>
-          {Object.entries(SCALES).map(([key, words]) => (
-            <option key={key} value={key}>
-              {words}
-            </option>
-          ))}
-        </select>
-      </Field>
-      {form.scale === "own" && (
-        <Field label="Factor for a byte">
-          <input
-            type="text"
-            inputMode="decimal"
-            value={form.factor}
-            onChange={(event) => onChange({ factor: event.target.value })}
-          />
-        </Field>
-      )}
-    </div>
   );
 }

@@ -1,6 +1,6 @@
 /** A model tried on a single item: a job like any other, of one item, that may cost no more than is said before. */
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { api, type Schemas } from "../api/client";
 import { isOpen } from "../api/queries";
@@ -14,11 +14,13 @@ import { waitingWords } from "../jobs/words";
 import { Act } from "../ui/act";
 import { secondsText } from "../ui/amounts";
 import { Failure, Money, Skeleton, Status } from "../ui/small";
+import { ReadAs } from "./read-as";
 
 type Model = Schemas["ModelOut"];
 
 export function TryIt({ model }: { model: Model }) {
   const client = useQueryClient();
+  const navigate = useNavigate();
   const given = useMemo(() => givenInputs(model), [model]);
   const [drafts, setDrafts] = useState<Record<string, Draft>>({});
   const [error, setError] = useState<unknown>(null);
@@ -62,16 +64,21 @@ export function TryIt({ model }: { model: Model }) {
           </span>
         )}
       </div>
-      {given.map(({ name, tensor, kind }) => (
+      {given.map((one) => (
         <InputEditor
-          key={name}
+          key={one.name}
           single
-          name={name}
-          tensor={tensor}
-          kind={kind}
-          draft={drafts[name] ?? NOTHING}
-          onChange={(draft) => setDrafts((all) => ({ ...all, [name]: draft }))}
-        />
+          given={one}
+          draft={drafts[one.name] ?? NOTHING}
+          onChange={(draft) => setDrafts((all) => ({ ...all, [one.name]: draft }))}
+        >
+          <ReadAs
+            model={model}
+            given={one}
+            draft={drafts[one.name] ?? NOTHING}
+            onChanged={(made) => void navigate({ to: "/models/$reference", params: { reference: made.name } })}
+          />
+        </InputEditor>
       ))}
       {quote.data?.capacity.slots_matching === 0 && (
         <p className="notice warn">No machine on line can run it now. It would wait for one.</p>

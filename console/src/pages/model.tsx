@@ -3,8 +3,11 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { api, type Schemas } from "../api/client";
 import { model as modelQuery } from "../api/queries";
+import { NOUNS } from "../jobs/counting";
+import { formOf } from "../models/card";
 import { CardEditor } from "../models/card-editor";
 import { withCard } from "../models/drop-model";
+import { formWords } from "../models/picture-form";
 import { RunsNow } from "../models/runs-now";
 import { shapeText } from "../models/shape";
 import { TryIt } from "../models/try-it";
@@ -101,6 +104,7 @@ function Shown({ model, reference }: { model: Model; reference: string }) {
             title="Inputs"
             tensors={model.inputs}
             card={(model.card.inputs ?? {}) as Record<string, Record<string, unknown>>}
+            words={(name) => readWords(model, name)}
           />
           <Tensors
             title="Outputs"
@@ -213,14 +217,25 @@ function Editor({ model, onDone }: { model: Model; onDone: () => void }) {
   );
 }
 
+/** How an input is read, in a line; null for numbers as they are. */
+function readWords(model: Model, name: string): string | null {
+  const codec = (model.card.inputs as Record<string, { codec?: string }> | undefined)?.[name]?.codec;
+  if (codec === "text") return "Texts, by its tokenizer";
+  if (codec === "derived") return "Comes of another input";
+  const form = formOf(model, name);
+  return form.codec === "tensor" ? null : `Read as ${NOUNS[form.codec]}: ${formWords(form)}`;
+}
+
 function Tensors({
   title,
   tensors,
   card,
+  words,
 }: {
   title: string;
   tensors: Model["inputs"];
   card: Record<string, Record<string, unknown>>;
+  words?: (name: string) => string | null;
 }) {
   return (
     <section className="sheet">
@@ -234,14 +249,7 @@ function Tensors({
                 <strong className="wrap">{name}</strong>
                 <code>{shapeText(tensor)}</code>
               </span>
-              {card[name]?.codec === "image" && (
-                <span className="small soft">
-                  Pictures: {String(card[name]?.color)},{" "}
-                  {card[name] && Array.isArray(card[name].resize)
-                    ? `resized to ${(card[name].resize as number[]).join(" × ")}`
-                    : "in the size that the model takes"}
-                </span>
-              )}
+              {words?.(name) && <span className="small soft">{words(name)}</span>}
               {labels && (
                 <span className="small soft wrap">
                   {labels.length} classes: {labels.slice(0, 12).join(", ")}

@@ -1,10 +1,21 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { api, randomKey, type Schemas } from "../api/client";
-import { model as modelQuery, models as modelsQuery } from "../api/queries";
+import { model as modelQuery, models as modelsQuery, sizes } from "../api/queries";
 import { type Before, useBefore } from "../jobs/before";
-import { countedItems, type Draft, draftOf, gathered, givenInputs, NOTHING } from "../jobs/drafts";
+import { areColumns } from "../jobs/columns";
+import { tooLarge } from "../jobs/counting";
+import {
+  countedItems,
+  type Draft,
+  draftOf,
+  gathered,
+  givenInputs,
+  NOTHING,
+  withFiles,
+  withTyped,
+} from "../jobs/drafts";
 import { DryRun } from "../jobs/dry-run";
 import { InputEditor } from "../jobs/input-editor";
 import { LabelsEditor } from "../jobs/labels";
@@ -13,12 +24,14 @@ import { jobChanged } from "../jobs/queries";
 import { QuotePanel } from "../jobs/quote-panel";
 import type { Request } from "../jobs/request";
 import { submitSnippets } from "../jobs/snippets";
+import { TableForAll } from "../jobs/table-for-all";
 import { TemplateChoice } from "../jobs/templates";
-import { uploaded } from "../jobs/upload";
+import { Stopped, uploaded } from "../jobs/upload";
 import { DropModel } from "../models/drop-model";
+import { ReadAs } from "../models/read-as";
 import { shapeText } from "../models/shape";
 import { newJob as route } from "../router";
-import { Failure, Head, Skeleton } from "../ui/small";
+import { Bar, Failure, Head, Skeleton } from "../ui/small";
 import { SnippetTabs } from "../ui/snippets";
 import { toast } from "../ui/toasts";
 
@@ -46,7 +59,11 @@ export function NewJobPage() {
       {before.isLoading && <Skeleton />}
       {before.error && <Failure error={before.error} retry={() => before.refetch()} />}
       {reference && !dropping && !before.isLoading && (
-        <Form key={JSON.stringify([reference, search])} reference={reference} before={before.data ?? null} />
+        <Form
+          key={JSON.stringify([reference.split(":")[0], { ...search, model: "" }])}
+          reference={reference}
+          before={before.data ?? null}
+        />
       )}
     </>
   );
@@ -123,11 +140,15 @@ function Filled({
   const [labels, setLabels] = useState<Record<string, string>>(() => before?.request.labels ?? {});
   const [sent, setSent] = useState<number | null>(null);
   const [error, setError] = useState<unknown>(null);
+  const stopping = useRef<AbortController>(null);
   // The same key until something is changed: pressing twice, or again after a cut line, makes one job.
   const key = useMemo(() => ({ of: [drafts, limits, labels], key: randomKey() }).key, [drafts, limits, labels]);
   const items = countedItems(Object.values(drafts));
   const work = workOf(limits, reference);
+  const most = useQuery(sizes).data;
+  const fits = Object.values(drafts).every((draft) => tooLarge(draft.sent, draft.count, most) === null);
   const ready =
+    fits &&
     items !== null &&
     items > 0 &&
     work.problems.length === 0 &&
@@ -136,8 +157,31 @@ function Filled({
   const request = async (): Promise<Request> => ({
     ...work.body,
     ...(Object.keys(labels).length > 0 && { labels }),
-    inputs: await gathered(model, drafts, uploaded, setSent),
+    inputs: await sending(),
   });
+  const sending = async () => {
+    const stop = new AbortController();
+    stopping.current = stop;
+    try {
+      return await gathered(model, drafts, (files, onSent) => uploaded(files, onSent, stop.signal), setSent);
+    } catch (reason) {
+      throw stop.signal.aborted ? new Stopped() : reason;
+    }
+  };
+  /** The same file with another card: what was given is looked at anew. */
+  const changed = async (made: Schemas["ModelOut"]) => {
+    const renewed = await Promise.all(
+      givenInputs(made).map(async (one): Promise<[string, Draft]> => {
+        const draft = drafts[one.name] ?? NOTHING;
+        const kind = given.find(({ name }) => name === one.name)?.kind;
+        if (draft.kept && kind !== one.kind) return [one.name, NOTHING];
+        if (draft.files.length > 0) return [one.name, await withFiles(draft.files, one)];
+        return [one.name, draft.typed ? withTyped(draft.typed, one) : draft];
+      }),
+    );
+    setDrafts(Object.fromEntries(renewed));
+    await navigate({ to: "/jobs/new", search: (now) => ({ ...now, model: made.name }), replace: true });
+  };
 
   const start = async () => {
     setError(null);
@@ -165,16 +209,22 @@ function Filled({
               What it had before cannot be used again: {before.problem} Give other inputs; the limits are as they were.
             </p>
           )}
-          {given.map(({ name, tensor, kind }) => (
-            <InputEditor
-              key={name}
-              name={name}
-              tensor={tensor}
-              kind={kind}
-              draft={drafts[name] ?? NOTHING}
-              onChange={(draft) => setDrafts((all) => ({ ...all, [name]: draft }))}
-            />
-          ))}
+          {areColumns(given) && (
+            <TableForAll all={given} onChange={(filled) => setDrafts((all) => ({ ...all, ...filled }))} />
+          )}
+          {given.map((one) => {
+            const draft = drafts[one.name] ?? NOTHING;
+            return (
+              <InputEditor
+                key={`${one.name} ${one.kind}`}
+                given={one}
+                draft={draft}
+                onChange={(next) => setDrafts((all) => ({ ...all, [one.name]: next }))}
+              >
+                <ReadAs model={model} given={one} draft={draft} onChanged={(made) => void changed(made)} />
+              </InputEditor>
+            );
+          })}
         </section>
         <section className="sheet">
           <h2 className="step">
@@ -204,13 +254,27 @@ function Filled({
       <div className="stack sticky">
         <QuotePanel work={work.body} items={items} broken={work.problems.length > 0} />
         {error !== null && <Failure error={error} />}
+        {sent !== null && sent < 1 && (
+          <div className="row apart">
+            <Bar done={sent} total={1} label="Sent" thin />
+            <button type="button" className="button quiet small" onClick={() => stopping.current?.abort()}>
+              Stop
+            </button>
+          </div>
+        )}
         <button
           type="button"
           className="button primary large"
           disabled={!ready || sent !== null}
           onClick={() => void start()}
         >
-          {sent === null ? "Start the job" : sent < 1 ? `Uploading, ${Math.round(100 * sent)} %` : "Starting …"}
+          {sent === null
+            ? error === null
+              ? "Start the job"
+              : "Start it again"
+            : sent < 1
+              ? `Uploading, ${Math.round(100 * sent)} %`
+              : "Starting …"}
         </button>
         <DryRun key={key} ready={ready && sent === null} request={request} onDone={() => setSent(null)} />
         {!ready && sent === null && (

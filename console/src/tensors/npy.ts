@@ -148,3 +148,55 @@ export function areProbabilities(values: readonly number[]): boolean {
   const sum = values.reduce((total, value) => total + value, 0);
   return values.length > 1 && Math.abs(sum - 1) < 1e-3 && values.every((value) => value >= 0);
 }
+
+type Writer = (values: readonly number[]) => ArrayBufferView<ArrayBuffer>;
+const WRITERS: Record<string, [string, Writer]> = {
+  bool: ["|b1", (values) => Uint8Array.from(values)],
+  int8: ["|i1", (values) => Int8Array.from(values)],
+  uint8: ["|u1", (values) => Uint8Array.from(values)],
+  int16: ["<i2", (values) => Int16Array.from(values)],
+  uint16: ["<u2", (values) => Uint16Array.from(values)],
+  int32: ["<i4", (values) => Int32Array.from(values)],
+  uint32: ["<u4", (values) => Uint32Array.from(values)],
+  int64: ["<i8", (values) => BigInt64Array.from(values, BigInt)],
+  uint64: ["<u8", (values) => BigUint64Array.from(values, BigInt)],
+  float16: ["<f2", (values) => Uint16Array.from(values, numberToHalf)],
+  float32: ["<f4", (values) => Float32Array.from(values)],
+  bfloat16: ["<f4", (values) => Float32Array.from(values)],
+  float64: ["<f8", (values) => Float64Array.from(values)],
+};
+
+/** Numbers as a .npy file. Throws in words. */
+export function writeNpy(dtype: string, shape: readonly number[], values: readonly number[]): Blob {
+  const writer = WRITERS[dtype];
+  if (!writer) throw new NotNpy(`Values of type ${dtype} cannot be written here.`);
+  const text = `{'descr': '${writer[0]}', 'fortran_order': False, 'shape': (${shape.join(", ")}${shape.length === 1 ? "," : ""}), }`;
+  const header = new TextEncoder().encode(`${text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11)}\n`);
+  const length = [header.length & 255, header.length >> 8];
+  return new Blob([Uint8Array.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, ...length]), header, writer[1](values)]);
+}
+
+export function numberToHalf(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (size >= 65_520) return sign | 0x7c00;
+  const exponent = size > 0 ? Math.max(-14, Math.floor(Math.log2(size))) : -14;
+  return sign | ((exponent + 14) * 1024 + Math.round(size / 2 ** (exponent - 10)));
+}
+
+/** Texts of fixed width, as NumPy writes them; null for any other file. */
+export function readTexts(buffer: ArrayBuffer): { shape: number[]; texts: string[] } | null {
+  const header = readHeader(buffer);
+  const width = Number(/^[<|]U(\d+)$/.exec(header.descr)?.[1] ?? 0);
+  if (!width || header.fortran) return null;
+  const count = header.shape.reduce((product, axis) => product * axis, 1);
+  if (buffer.byteLength < header.dataAt + count * width * 4) throw new NotNpy("This .npy file is cut off.");
+  const codes = new Uint32Array(buffer.slice(header.dataAt, header.dataAt + count * width * 4));
+  const texts = Array.from({ length: count }, (_, place) => {
+    let end = (place + 1) * width;
+    while (end > place * width && codes[end - 1] === 0) end -= 1;
+    return Array.from(codes.subarray(place * width, end), (code) => String.fromCodePoint(code)).join("");
+  });
+  return { shape: header.shape, texts };
+}

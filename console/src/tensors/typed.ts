@@ -14,6 +14,8 @@ const DATATYPES: Record<string, string> = {
   float16: "FP16",
   float32: "FP32",
   float64: "FP64",
+  bfloat16: "FP32",
+  string: "BYTES",
 };
 
 /** A tensor of `dtype` (NumPy's name) from nested JSON lists, or from a whole JSON tensor. Throws in words. */
@@ -22,7 +24,9 @@ export function typedTensor(text: string, dtype: string, itemShape: readonly (nu
   try {
     value = JSON.parse(text);
   } catch {
-    throw new Error("This is not JSON. Write numbers in brackets, one list for each item.");
+    throw new Error(
+      "This is not JSON, or not all of it. Write numbers in brackets, one list for each item, or rows of a table without brackets.",
+    );
   }
   if (isTensor(value)) return { datatype: value.datatype, shape: value.shape, data: value.data };
   if (!Array.isArray(value)) throw new Error("Write a list with one entry for each item, such as [[1, 2], [3, 4]].");
@@ -33,6 +37,14 @@ export function typedTensor(text: string, dtype: string, itemShape: readonly (nu
   const datatype = DATATYPES[dtype];
   if (!datatype) throw new Error(`Values of type ${dtype} cannot be written as JSON; upload a file.`);
   return { datatype, shape: full, data };
+}
+
+/** Rows of a table as a tensor. */
+export function tensorOfNumbers(numbers: { dtype: string; shape: number[]; values: number[] }): Schemas["TensorIn"] {
+  const datatype = DATATYPES[numbers.dtype];
+  if (!datatype) throw new Error(`Values of type ${numbers.dtype} cannot be written here; upload a file.`);
+  const data = datatype === "BOOL" ? numbers.values.map(Boolean) : numbers.values;
+  return { datatype, shape: numbers.shape, data };
 }
 
 function isTensor(value: unknown): value is { datatype: string; shape: number[]; data: unknown[] } {

@@ -8,7 +8,8 @@ import { type ReactNode, useEffect, useRef } from "react";
 interface Choice<V extends string> {
   /** What is chosen, for who does not see it. */
   label: string;
-  names: Record<V, string>;
+  /** Those that can be chosen, in this order. */
+  names: Partial<Record<V, string>>;
   value: V;
   onChange: (value: V) => void;
 }

@@ -1,7 +1,8 @@
 import { useId, useState } from "react";
+import { filesDropped } from "./dropped";
 import { Icon } from "./icons";
 
-/** A place for files: dropped, or chosen with mouse or keyboard. */
+/** A place for files and folders: dropped, or chosen with mouse or keyboard. */
 export function DropZone({
   label,
   hint,
@@ -17,7 +18,7 @@ export function DropZone({
 }) {
   const [over, setOver] = useState(false);
   const id = useId();
-  const take = (list: FileList | null) => {
+  const take = (list: Iterable<File> | null) => {
     const files = [...(list ?? [])];
     if (files.length) onFiles(multiple ? files : files.slice(0, 1));
   };
@@ -33,7 +34,7 @@ export function DropZone({
       onDrop={(event) => {
         event.preventDefault();
         setOver(false);
-        take(event.dataTransfer.files);
+        void filesDropped(event.dataTransfer, accept).then(take);
       }}
     >
       <Icon name="upload" size={24} />
