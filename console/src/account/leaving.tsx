@@ -3,23 +3,19 @@ import { type FormEvent, useState } from "react";
 import { api, type Schemas, send, session } from "../api/client";
 import { Act } from "../ui/act";
 import { Dialog } from "../ui/dialog";
+import { save } from "../ui/download";
 import { Failure, Field } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
 import { CodeField, PasswordField } from "./proof";
 
 export function Export() {
   const [busy, setBusy] = useState(false);
-  const save = async () => {
+  const take = async () => {
     setBusy(true);
     try {
       const answer = await send("/api/v1/auth/me/export");
       const name = /filename="([^"]+)"/.exec(answer.headers.get("content-disposition") ?? "")?.[1] ?? "fabric.zip";
-      const made = URL.createObjectURL(await answer.blob());
-      const link = document.createElement("a");
-      link.href = made;
-      link.download = name;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(made), 10_000);
+      save(await answer.blob(), name);
       toast("Your data is saved as a zip.");
     } catch (reason) {
       toastError(reason);
@@ -34,7 +30,7 @@ export function Export() {
         the ledger. No secrets, and no contents of files.
       </p>
       <div>
-        <button type="button" className="button" disabled={busy} onClick={() => void save()}>
+        <button type="button" className="button" disabled={busy} onClick={() => void take()}>
           {busy ? "Putting it together …" : "Save it"}
         </button>
       </div>

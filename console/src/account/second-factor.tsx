@@ -3,6 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, type Schemas } from "../api/client";
 import { Dialog } from "../ui/dialog";
+import { save } from "../ui/download";
 import { Code, CopyButton, Failure } from "../ui/small";
 import { toast } from "../ui/toasts";
 import { CodeField, PasswordField } from "./proof";
@@ -114,14 +115,7 @@ function Enrol({ me, onClose }: { me: Me; onClose: () => void }) {
 
 function RecoveryCodes({ codes, onDone }: { codes: string[]; onDone: () => void }) {
   const text = codes.join("\n");
-  const save = () => {
-    const made = URL.createObjectURL(new Blob([`${text}\n`], { type: "text/plain" }));
-    const link = document.createElement("a");
-    link.href = made;
-    link.download = "fabric-recovery-codes.txt";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(made), 10_000);
-  };
+  const keep = () => save(new Blob([`${text}\n`], { type: "text/plain" }), "fabric-recovery-codes.txt");
   return (
     <div className="stack">
       <p>
@@ -136,7 +130,7 @@ function RecoveryCodes({ codes, onDone }: { codes: string[]; onDone: () => void 
         <button type="button" className="button primary" onClick={onDone}>
           I have kept them
         </button>
-        <button type="button" className="button" onClick={save}>
+        <button type="button" className="button" onClick={keep}>
           Save as a file
         </button>
         <CopyButton text={text} what="recovery codes" />

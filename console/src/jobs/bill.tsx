@@ -4,10 +4,10 @@ import { useState } from "react";
 import type { Schemas } from "../api/client";
 import { isOpen } from "../api/queries";
 import { countText, plural, secondsText } from "../ui/amounts";
+import { saveAs } from "../ui/download";
 import { Icon } from "../ui/icons";
 import { Bar, Failure, Money, Skeleton } from "../ui/small";
 import { toastError } from "../ui/toasts";
-import { saveAs } from "./download";
 import { bill as billQuery } from "./queries";
 
 type Job = Schemas["JobOut"];
