@@ -28,6 +28,7 @@ import { TableForAll } from "../jobs/table-for-all";
 import { TemplateChoice } from "../jobs/templates";
 import { Stopped, uploaded } from "../jobs/upload";
 import { DropModel } from "../models/drop-model";
+import { Gives } from "../models/gives";
 import { ReadAs } from "../models/read-as";
 import { shapeText } from "../models/shape";
 import { newJob as route } from "../router";
@@ -225,6 +226,7 @@ function Filled({
               </InputEditor>
             );
           })}
+          <Gives model={model} />
         </section>
         <section className="sheet">
           <h2 className="step">
