@@ -11,6 +11,7 @@ export default defineConfig({
     outDir: "../fabric/api/console_files",
     emptyOutDir: true,
     assetsInlineLimit: 0, // the Content-Security-Policy allows no data: scripts or styles
+    chunkSizeWarningLimit: 700, // tests/build.test.ts holds the budget, compressed and for each page
     modulePreload: { polyfill: false },
     target: "es2023",
     // The first that know `light-dark()`: written for older ones, colours would follow the system whatever somebody chose.

@@ -69,7 +69,11 @@ for (const [size, viewport] of Object.entries(SIZES)) {
     const picture = async (name) => {
       if (only.length && !only.includes(name)) return;
       await page.waitForFunction(
-        () => document.querySelector("h1") && !document.querySelector(".skeleton, [aria-busy='true']"),
+        () =>
+          document.querySelector("h1") &&
+          !document.querySelector(".skeleton, [aria-busy='true']") &&
+          document.fonts.status === "loaded" &&
+          [...document.querySelectorAll(".bars-plot")].every((plot) => plot.querySelector("canvas")),
       );
       const sideways = await page.evaluate(
         () => document.documentElement.scrollWidth - document.documentElement.clientWidth,

@@ -23,6 +23,7 @@ export function Tips() {
 /** `taps`: a finger shows it as well, since the thing itself does nothing when it is pressed. Null: there is nothing to say. */
 export function Tip({ says, taps = false, children }: { says: string | null; taps?: boolean; children: ReactElement }) {
   const id = useId();
+  // While it is captured: a button that cannot be pressed lets no press through.
   const tap = (event: MouseEvent) => {
     if (says !== null && (event.nativeEvent as PointerEvent).pointerType === "touch") tips.open(id);
   };
@@ -35,7 +36,7 @@ export function Tip({ says, taps = false, children }: { says: string | null; tap
       delay={DELAY_MS}
       closeOnClick={!taps}
       render={children}
-      {...(taps && { onClick: tap, tabIndex: 0 })}
+      {...(taps && { onClickCapture: tap, tabIndex: 0 })}
     />
   );
 }
