@@ -16,7 +16,7 @@ from fabric.core.money import price_nanos
 from fabric.db.engine import Database
 from fabric.db.migrate import ensure_application_role, migrate
 from fabric.db.tables import model_versions, models, providers, users
-from fabric.jobs import complete, queue, store
+from fabric.jobs import complete, queue, store, subtask_store
 from fabric.jobs.job import Claim, Completion, Leased
 from fabric.local.postgres import start_postgres
 
@@ -85,7 +85,7 @@ async def _chain(
     }  # fmt: skip
     async with database.transaction() as tx:
         await store.insert_job(tx, row, None)
-        await store.insert_subtasks(tx, job_id, subtasks, 1)
+        await subtask_store.insert_subtasks(tx, job_id, subtasks, 1)
         await ledger.place_hold(tx, owner, job_id, HOLD_NANOS)
     started_s = time.perf_counter()
     done = 0

@@ -44,25 +44,27 @@ class Upgrade:
     def __init__(self, options: Options, home: Home, inbox: SimpleQueue[Any], present: Installed | None) -> None:
         """`inbox` hears ("upgraded", None, environment) once, or ("note", …) when it could not be installed."""
         self._options, self._home, self._inbox, self._present = options, home, inbox, present
-        self._thread: threading.Thread | None = None
+        self._is_under_way = False
         self._retry_at = 0.0
 
     def notice(self, build: object, now_s: float) -> bool:
         """The fabric says what it serves; whether an upgrade began just now."""
         if self._present is None or not isinstance(build, str) or build == self._present.build or now_s < self._retry_at:
             return False
-        if self._thread is not None and self._thread.is_alive():
+        if self._is_under_way:
             return False
-        self._retry_at = now_s + AGAIN_AFTER_S
-        self._thread = threading.Thread(target=self._install, name="upgrade", daemon=True)
-        self._thread.start()
+        self._retry_at, self._is_under_way = now_s + AGAIN_AFTER_S, True
+        threading.Thread(target=self._install, name="upgrade", daemon=True).start()
         return True
 
     def _install(self) -> None:
         try:
-            self._inbox.put(("upgraded", None, str(fetch(self._options, self._home, self._present))))
+            told = ("upgraded", None, str(fetch(self._options, self._home, self._present)))
         except (install.Stop, OSError, CalledProcessError) as error:
-            self._inbox.put(("note", None, f"the new version could not be installed: {error}; trying again later"))
+            told = ("note", None, f"the new version could not be installed: {error}; trying again later")
+        finally:
+            self._is_under_way = False  # before it is told, so that whoever hears it finds it over
+        self._inbox.put(told)
 
 
 def fetch(options: Options, home: Home, present: Installed | None) -> Path:

@@ -5,17 +5,16 @@ import { createHmac } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
-import { visitors } from "./people.mjs";
+import { PHONE, visitors } from "./people.mjs";
 
 const [url, mails, operatorEmail, operatorPassword] = process.argv.slice(2);
 const { person, check, signIn, faults, browser } = await visitors(url);
-const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "dark", hasTouch: true, isMobile: true };
 const seen = {};
 const email = `grace-${Date.now()}@example.com`;
 const OLD = "correct horse battery";
 const NEW = "a better battery horse";
-// While the network is away the browser itself says so, and a wrong log-in is answered with 401.
-const expected = (text) => /net::ERR_|status of 401/.test(text);
+// While the network is away the browser itself says so, a wrong log-in is answered with 401 and an address inside with 422.
+const expected = (text) => /net::ERR_|status of (401|422)/.test(text);
 
 const page = await person({}, expected);
 await page.goto(`${url}/`);
@@ -64,7 +63,7 @@ await forgetful.getByRole("button", { name: "Go on" }).click();
 await forgetful.getByRole("img", { name: "QR code for an authenticator app" }).waitFor();
 await check(forgetful, "QR code");
 await forgetful.getByText("It cannot be scanned?").click();
-const secret = await forgetful.locator("dialog .code pre").textContent();
+const secret = await forgetful.getByRole("dialog").locator(".code pre").textContent();
 await forgetful.getByLabel("Code of your authenticator app").fill(codeOf(secret, Date.now()));
 await forgetful.getByRole("button", { name: "Switch it on" }).click();
 await forgetful.locator(".recovery-codes li").first().waitFor();
@@ -100,6 +99,28 @@ await again.getByText("this page may be old").waitFor({ state: "detached" });
 seen.notReloaded = await again.evaluate(() => window.notReloaded);
 await check(again, "wallet");
 
+// A program of theirs shall be told how jobs end: an address inside is refused in words, one outside is made, tried and taken away.
+await again.goto(`${line.url}/console/settings?part=webhooks`);
+await again.getByText("No webhooks yet").waitFor();
+await check(again, "webhooks, none yet");
+await again.getByRole("button", { name: "New webhook" }).click();
+await again.getByLabel("Address").fill("https://10.0.0.1/fabric");
+await again.getByRole("button", { name: "Make the webhook" }).click();
+seen.refusedHook = await again.getByRole("alert").first().textContent();
+await again.getByLabel("Address").fill("https://hooks.invalid/fabric");
+await again.getByLabel("What is it for?").fill("nightly report");
+await again.getByRole("button", { name: "Make the webhook" }).click();
+seen.hookSecret = await again.locator(".secret code").textContent();
+await check(again, "a webhook's secret");
+await again.getByRole("button", { name: "I have it" }).click();
+await again.getByRole("button", { name: "Send a ping" }).click();
+await again.getByText("will be tried again").waitFor();
+seen.hookTold = await again.locator("li", { hasText: "hooks.invalid" }).locator("li").first().textContent();
+await check(again, "webhooks");
+await again.getByRole("button", { name: "Delete", exact: true }).click();
+await again.getByRole("button", { name: "Delete it" }).click();
+await again.getByText("No webhooks yet").waitFor();
+
 // Everything that was seen is seen on a phone and in the dark as well.
 const phone = await person(PHONE, expected);
 await phone.goto(`${url}/`);
@@ -109,7 +130,7 @@ await phone.keyboard.press("Enter");
 await phone.getByLabel("or a recovery code").fill(codes[1]);
 await phone.keyboard.press("Enter");
 await phone.getByRole("heading", { name: "Overview" }).waitFor();
-for (const part of ["profile", "security", "keys", "data"]) {
+for (const part of ["profile", "security", "keys", "webhooks", "data"]) {
   await phone.goto(`${url}/console/settings?part=${part}`);
   await check(phone, `settings, ${part}, on a phone`);
 }

@@ -6,14 +6,33 @@ import { launch } from "../scripts/browser.mjs";
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 export const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "dark", hasTouch: true, isMobile: true };
 
+const ANSWERS_TOLD = 30;
+const LOOK_MS = 5000;
+
+/** What somebody sees at this moment, and the last answers that their page got. */
+async function scene(page, answers) {
+  const seen = await page
+    .locator("body")
+    // biome-ignore lint/performance/useDomNodeTextContent: what is hidden nobody sees
+    .innerText({ timeout: LOOK_MS })
+    .catch((error) => `(${error.message})`);
+  return [`at ${page.url()}`, seen, "answers:", ...answers].join("\n");
+}
+
 /** A browser for people who visit `url`. `faults` gathers what no page may have; `expected` what one says while its line is cut. */
 export async function visitors(url) {
   const faults = [];
   const quiet = { expected: null };
   const browser = await launch();
 
-  // A story that breaks off tells what went wrong until then.
-  process.once("uncaughtExceptionMonitor", () => console.error(JSON.stringify(faults)));
+  // A story that breaks off tells what went wrong until then, and what stood before each person: a top-level await that fails ends
+  // the process by "uncaughtException", after which there is still time to look.
+  const pages = [];
+  process.once("uncaughtException", async (error) => {
+    for (const { page, answers } of pages) console.error(await scene(page, answers));
+    console.error(JSON.stringify(faults), error.stack);
+    process.exit(1);
+  });
 
   /** Somebody new, whose browser may say no error and no warning (but what is `allowed`) and ask no other host than `home`. */
   async function person(options, allowed = () => false, home = url) {
@@ -26,6 +45,16 @@ export async function visitors(url) {
     });
     const page = await context.newPage();
     page.setDefaultTimeout(60_000);
+    const answers = [];
+    pages.push({ page, answers });
+    page.on("response", (answer) => {
+      if (!answer.url().includes("/api/")) return;
+      answers.push(`${answer.status()} ${answer.request().method()} ${answer.url().replace(home, "")}`);
+      if (answers.length > ANSWERS_TOLD) answers.shift();
+    });
+    page.on("requestfailed", (request) =>
+      answers.push(`${request.failure()?.errorText} ${request.url().replace(home, "")}`),
+    );
     page.on("console", (said) => ["error", "warning"].includes(said.type()) && fault(`${page.url()}: ${said.text()}`));
     page.on("pageerror", (error) => fault(`${page.url()}: ${error}`));
     page.on(

@@ -97,14 +97,26 @@ for (const path of [
 }
 await phone.getByRole("button", { name: "More" }).click();
 await check(phone, "more, on a phone");
+const ink = () => phone.evaluate(() => getComputedStyle(document.body).color);
+const inDark = await ink();
+await phone.getByRole("menuitemradio", { name: "light" }).click();
+seen.themed = (await ink()) !== inDark;
+await phone.getByRole("menuitem", { name: "Settings" }).click();
+await phone.getByRole("heading", { name: "Settings" }).waitFor();
+await phone.getByRole("menu").waitFor({ state: "detached" });
 
 // The owner sees the machines, makes a token that is shown once, and pauses a machine.
 const owner = await person({});
 await signIn(owner, ownerEmail, ownerPassword);
 await owner.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Machines" }).click();
 await owner.getByRole("button", { name: "Pause" }).first().click();
-await owner.getByRole("button", { name: "Take work again" }).click();
+await owner.getByText("is paused. What runs is finished.").waitFor();
+await owner.keyboard.press("F6"); // the message is reached by keyboard, and taken back
+await owner.getByRole("button", { name: "Undo" }).press("Enter");
 await owner.getByText("takes work again.").waitFor();
+await owner.getByRole("button", { name: "Pause" }).first().click();
+await owner.getByRole("button", { name: "Take work again" }).click();
+await owner.getByRole("button", { name: "Take work again" }).waitFor({ state: "detached" });
 
 // They set hours that are closed now: the machine itself takes them and holds back, and the page says so; then it lends at any time.
 const days = [2, 3].map((days) =>
@@ -116,7 +128,7 @@ await machine.getByRole("button", { name: "Change schedule" }).click();
 await owner.getByLabel("In certain hours").check();
 await owner.getByRole("button", { name: "Weekends", exact: true }).click();
 for (const day of ["Saturday", "Sunday"]) await owner.getByRole("checkbox", { name: day }).uncheck();
-await owner.getByRole("alert").waitFor(); // no day is left
+await owner.getByText("Each row needs a day").waitFor(); // none is left
 for (const day of days) await owner.getByRole("checkbox", { name: day }).check();
 await owner.getByLabel("from", { exact: true }).fill("10:00");
 await owner.getByLabel("to", { exact: true }).fill("11:30");

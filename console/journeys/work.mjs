@@ -45,6 +45,14 @@ await console_(`/jobs/${waiting}`);
 await stream;
 await page.getByText("It waits: no machine that suits is free").waitFor();
 await check(page, "waiting job");
+// A second tab hears of the account from the first one: what is queued, and then that nothing is.
+const beside = await page.context().newPage();
+await beside.goto(`${url}/console/jobs?status=queued`);
+const lines = (count) =>
+  beside.waitForFunction((wanted) => document.querySelectorAll(".job-line").length === wanted, count, {
+    timeout: 60_000,
+  });
+await lines(1);
 quiet.expected = /net::ERR_/;
 await cut();
 const told = page.getByText("The live connection is cut").first();
@@ -54,6 +62,10 @@ await fetch(`${fabric}/api/v1/jobs/${waiting}/cancel`, { method: "POST", headers
 await open(port);
 await page.locator(".head .status", { hasText: "cancelled" }).waitFor();
 await told.waitFor({ state: "hidden" });
+await lines(0);
+await beside.getByText("No job of yours fits").waitFor();
+await beside.getByRole("link", { name: "Show all jobs" }).click();
+await lines(2);
 quiet.expected = null;
 
 // A finished job: what failed, the itemised bill, a label, and everything in one file.
@@ -63,7 +75,9 @@ await page.getByRole("heading", { name: "Items that failed" }).waitFor();
 await page.getByRole("heading", { name: "Itemised" }).waitFor();
 await page.locator("table td", { hasText: "slot" }).first().waitFor();
 await page.getByLabel("A label, as name:value").fill("sweep:7");
+const labelled = page.waitForResponse((answer) => answer.request().method() === "PATCH");
 await page.keyboard.press("Enter");
+seen.labelled = (await labelled).status(); // it is shown before it is kept
 await page.getByLabel("Remove the label sweep").waitFor();
 const [download] = await Promise.all([
   page.waitForEvent("download"),
@@ -94,6 +108,8 @@ await page.getByRole("button", { name: "Do them again" }).click();
 await page.waitForURL((address) => !address.pathname.endsWith(finished));
 await page.getByText("1 of 1 item", { exact: true }).waitFor();
 await page.getByText("It does again what").waitFor();
+await lines(3); // the second tab follows the account since the first one has been somewhere else
+await beside.close();
 await console_(`/jobs/new?again=${finished}`);
 await page.getByText("as before").waitFor();
 await page.getByText("expected for").waitFor();

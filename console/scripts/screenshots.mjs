@@ -16,13 +16,24 @@ const OF_USERS = {
   model: "/models/digits",
   wallet: "/wallet",
   marketplace: "/marketplace",
-  settings: "/settings?part=keys",
+  settings: "/settings?part=profile",
   security: "/settings?part=security",
+  keys: "/settings?part=keys",
+  webhooks: "/settings?part=webhooks",
+  data: "/settings?part=data",
 };
 /** What one sees who lends machines. */
 const OF_OWNERS = { machines: "/machines" };
 /** What one sees who runs the fabric. */
-const OF_OPERATORS = { operator: "/operator", ledger: "/operator?part=ledger", prices: "/operator?part=prices" };
+const OF_OPERATORS = {
+  operator: "/operator",
+  "all-users": "/operator?part=users",
+  "all-machines": "/operator?part=machines",
+  "all-jobs": "/operator?part=jobs",
+  ledger: "/operator?part=ledger",
+  prices: "/operator?part=prices",
+  gate: "/operator?part=gate",
+};
 /** What somebody does on a page before the picture is taken. */
 const DOES = {
   machines: (page) => page.locator(".earnings").nth(1).waitFor(),
@@ -87,6 +98,10 @@ for (const [size, viewport] of Object.entries(SIZES)) {
     };
     await page.goto(`${url}/console/`);
     await picture("sign-in");
+    await page.getByRole("button", { name: "Make an account" }).click();
+    await picture("register");
+    await page.goto(`${url}/console/forgot`);
+    await picture("forgot");
     await signIn("you", userPassword);
     await page.waitForFunction(() => document.querySelector(".job-line"));
     await page.goto(`${url}/console/jobs?status=succeeded&q=digits`);

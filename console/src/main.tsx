@@ -1,3 +1,4 @@
+import { CSPProvider } from "@base-ui/react/csp-provider";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { createRoot } from "react-dom/client";
@@ -6,9 +7,12 @@ import { queries } from "./api/queries";
 import { router } from "./router";
 import "./style.css";
 import { applyTheme } from "./ui/theme";
+import { Tips } from "./ui/tip";
 import { Toasts } from "./ui/toasts";
 
 applyTheme();
+// Asked for beside the page's own code and not after it; what goes wrong is told by whatever needs the token.
+if (session.signedIn) session.token().catch(() => undefined);
 session.subscribe(() => {
   if (!session.signedIn) queries.clear();
   void router.invalidate();
@@ -16,9 +20,13 @@ session.subscribe(() => {
 const root = document.getElementById("root");
 if (root) {
   createRoot(root).render(
-    <QueryClientProvider client={queries}>
-      <RouterProvider router={router} />
-      <Toasts />
-    </QueryClientProvider>,
+    // The policy allows no style elements; what they would say stands in our own style sheets.
+    <CSPProvider disableStyleElements>
+      <QueryClientProvider client={queries}>
+        <RouterProvider router={router} />
+        <Toasts />
+        <Tips />
+      </QueryClientProvider>
+    </CSPProvider>,
   );
 }

@@ -1,7 +1,8 @@
 /** Addresses and the pages behind them; each page is loaded when it is first opened. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { session } from "./api/client";
-import type { JobSearch } from "./jobs/queries";
+import { queries } from "./api/queries";
+import { type JobSearch, lookAhead } from "./jobs/queries";
 import { NotHere, PageFailure, Shell } from "./shell";
 import { Skeleton } from "./ui/small";
 
@@ -68,6 +69,10 @@ export const newJob = createRoute({
 export const job = createRoute({
   getParentRoute: () => inside,
   path: "/jobs/$id",
+  // Not when a pointer merely passes over one of many lines.
+  beforeLoad: ({ params, cause }) => {
+    if (cause !== "preload") lookAhead(queries, params.id);
+  },
   component: lazyRouteComponent(() => import("./pages/job"), "JobPage"),
 });
 const models = createRoute({
@@ -90,9 +95,11 @@ const wallet = createRoute({
   path: "/wallet",
   component: lazyRouteComponent(() => import("./pages/wallet"), "WalletPage"),
 });
-const market = createRoute({
+export const market = createRoute({
   getParentRoute: () => inside,
   path: "/marketplace",
+  validateSearch: (search: Record<string, unknown>): { model?: string } =>
+    typeof search.model === "string" ? { model: search.model } : {},
   component: lazyRouteComponent(() => import("./pages/marketplace"), "MarketplacePage"),
 });
 export const forgot = createRoute({

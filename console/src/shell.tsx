@@ -1,14 +1,16 @@
 /** What stands around every page: navigation at the side or, on a phone, at the bottom; who is signed in; play money. */
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { useEffect } from "react";
 import { session } from "./api/client";
 import { useCut, useLive } from "./api/live";
 import { me, wallet } from "./api/queries";
-import { Dialog } from "./ui/dialog";
+import { Choose } from "./ui/choose";
 import { Icon, type IconName } from "./ui/icons";
+import { MenuChoice, MenuItem, MenuLink, MenuOf } from "./ui/menu";
 import { Empty, Failure, Money } from "./ui/small";
-import { setTheme, THEMES, useTheme } from "./ui/theme";
+import { setTheme, useTheme } from "./ui/theme";
+import { Tip } from "./ui/tip";
 
 const PLACES: {
   to: "/" | "/jobs" | "/models" | "/machines" | "/wallet" | "/marketplace" | "/settings" | "/operator";
@@ -25,6 +27,7 @@ const PLACES: {
 ];
 const OPERATING: (typeof PLACES)[number] = { to: "/operator", name: "Operator", icon: "operator" };
 const ON_PHONE = 4;
+const COLOURS = { system: "auto", light: "light", dark: "dark" } as const;
 
 export async function signOut(): Promise<void> {
   const refreshToken = session.refreshToken;
@@ -40,7 +43,6 @@ export async function signOut(): Promise<void> {
 
 export function Shell() {
   const { pathname } = useLocation();
-  const [more, setMore] = useState(false);
   const cut = useCut();
   const person = useQuery(me);
   useLive();
@@ -50,7 +52,6 @@ export function Shell() {
       one.to === "/" ? pathname === "/" : pathname.startsWith(one.to),
     );
     document.title = place ? `${place.name} · Fabric` : "Fabric";
-    setMore(false);
   }, [pathname]);
   return (
     <div className="shell">
@@ -83,32 +84,53 @@ export function Shell() {
         {PLACES.slice(0, ON_PHONE).map((place) => (
           <Place key={place.to} {...place} />
         ))}
-        <button type="button" aria-haspopup="dialog" onClick={() => setMore(true)}>
-          <Icon name="more" size={20} />
-          More
-        </button>
+        <More places={places.slice(ON_PHONE)} />
       </nav>
-      {more && (
-        <Dialog title="More" onClose={() => setMore(false)}>
-          <Purse />
-          <nav className="more-list stack tight" aria-label="More">
-            {places.slice(ON_PHONE).map((place) => (
-              <Place key={place.to} {...place} />
-            ))}
-          </nav>
-          <Account />
-        </Dialog>
-      )}
     </div>
   );
 }
 
-function Place({ to, name, icon }: (typeof PLACES)[number]) {
+function Place({ to, name, icon, ...rest }: (typeof PLACES)[number]) {
   return (
-    <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }}>
+    <Link {...rest} to={to} activeOptions={{ exact: to === "/", includeSearch: false }}>
       <Icon name={icon} size={20} />
       {name}
     </Link>
+  );
+}
+
+/** On a phone: what does not fit beside the first four places. */
+function More({ places }: { places: typeof PLACES }) {
+  const person = useQuery(me);
+  const purse = useQuery(wallet);
+  const theme = useTheme();
+  return (
+    <MenuOf
+      trigger={
+        <button type="button">
+          <Icon name="more" size={20} />
+          More
+        </button>
+      }
+    >
+      {places.map((place) => (
+        <MenuLink key={place.to} to={<Place {...place} />} />
+      ))}
+      <hr />
+      <p className="menu-words small soft">{person.data?.email}</p>
+      {purse.data && (
+        <p className="menu-words small row apart">
+          <span className="soft">Credit</span>
+          <strong>
+            <Money of={purse.data.available} />
+          </strong>
+        </p>
+      )}
+      <MenuChoice label="Light or dark" names={COLOURS} value={theme} onChange={setTheme} />
+      <MenuItem onPress={() => void signOut()}>
+        <Icon name="out" /> Sign out
+      </MenuItem>
+    </MenuOf>
   );
 }
 
@@ -130,9 +152,9 @@ function Purse() {
 
 export function PlayMoney() {
   return (
-    <span className="badge play" title="Nobody pays or is paid with it">
-      play money
-    </span>
+    <Tip says="Nobody pays or is paid with it">
+      <span className="badge play">play money</span>
+    </Tip>
   );
 }
 
@@ -142,29 +164,16 @@ function Account() {
   return (
     <div className="stack tight small">
       <div className="row apart who">
-        <span className="soft" title={data?.email}>
-          {data?.email}
-        </span>
-        <button
-          type="button"
-          className="icon-button"
-          title="Sign out"
-          aria-label="Sign out"
-          onClick={() => void signOut()}
-        >
-          <Icon name="out" />
-        </button>
+        <Tip says={data?.email ?? ""} taps>
+          <span className="soft">{data?.email}</span>
+        </Tip>
+        <Tip says="Sign out">
+          <button type="button" className="icon-button" aria-label="Sign out" onClick={() => void signOut()}>
+            <Icon name="out" />
+          </button>
+        </Tip>
       </div>
-      <div>
-        <fieldset className="segments">
-          <legend className="visually-hidden">Colours</legend>
-          {THEMES.map((one) => (
-            <button type="button" key={one} aria-pressed={theme === one} onClick={() => setTheme(one)}>
-              {one === "system" ? "auto" : one}
-            </button>
-          ))}
-        </fieldset>
-      </div>
+      <Choose label="Light or dark" names={COLOURS} value={theme} onChange={setTheme} />
     </div>
   );
 }

@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { agoText, bytesText, moneyParts, nanosText, plural, secondsText, typedAmount } from "../src/ui/amounts";
+import {
+  agoText,
+  bytesText,
+  middleCut,
+  moneyParts,
+  nanosText,
+  plural,
+  secondsText,
+  typedAmount,
+} from "../src/ui/amounts";
 
 test("money keeps every digit and groups thousands", () => {
   expect(moneyParts("12.500000000")).toEqual(["$12.50", "0000000"]);
@@ -25,4 +34,11 @@ test("sizes, counts and times in words", () => {
   expect(
     ["2026-01-01T11:59:58Z", "2026-01-01T11:58:00Z", "2026-01-01T14:00:00Z"].map((at) => agoText(at, now)),
   ).toEqual(["just now", "2 minutes ago", "in 2 hours"]);
+});
+
+test("long ids keep both ends, short ones stay whole", () => {
+  expect(middleCut("job_01m803tjz9fybtdk4j0xpaf7a2")).toBe("job_01m803…xpaf7a2");
+  expect(middleCut("fab_Kbmv")).toBe("fab_Kbmv");
+  expect(middleCut("a".repeat(20))).toBe("a".repeat(20));
+  expect(middleCut("a".repeat(21))).toHaveLength(18);
 });

@@ -225,9 +225,25 @@ test("labels are written as name:value", () => {
 
 test("the newest page lies over the list, each job once and as it was told last", () => {
   const job = (id: string, status: string) => ({ id, status }) as Schemas["JobOut"];
-  const listed = withNewest(
-    [job("c", "running"), job("b", "running"), job("a", "failed")],
-    [job("d", "queued"), job("c", "succeeded"), job("b", "running")],
-  );
+  const older = [job("c", "running"), job("b", "running"), job("a", "failed")];
+  const newest = [job("d", "queued"), job("c", "succeeded"), job("b", "running")];
+  const listed = withNewest(older, { data: newest, next_cursor: "b" }, {});
   expect(listed.map((one) => `${one.id} ${one.status}`)).toEqual(["d queued", "c succeeded", "b running", "a failed"]);
+});
+
+test("a job that has moved on leaves a list of one state, and what the newest page no longer has is gone", () => {
+  const job = (id: string, status: string) => ({ id, status }) as Schemas["JobOut"];
+  const older = ["f", "e", "d", "c", "b", "a"].map((id) => job(id, id === "b" ? "running" : "queued"));
+  const queued = { status: "queued" } as const;
+  const shown = (newest?: Parameters<typeof withNewest>[1]) => withNewest(older, newest, queued).map((one) => one.id);
+  expect(shown()).toEqual(["f", "e", "d", "c", "a"]); // "b" was told to run
+  expect(shown({ data: [job("f", "queued"), job("d", "queued")], next_cursor: "d" })).toEqual(["f", "d", "c", "a"]);
+  expect(shown({ data: [job("c", "queued")], next_cursor: null })).toEqual(["c"]);
+  expect(shown({ data: [job("c", "running")], next_cursor: null })).toEqual([]);
+});
+
+test("a label that was taken off takes the job off the list of that label", () => {
+  const job = (id: string, labels: Record<string, string>) => ({ id, status: "failed", labels }) as Schemas["JobOut"];
+  const listed = [job("c", { url: "http://x" }), job("b", {}), job("a", { url: "http" })];
+  expect(withNewest(listed, undefined, { label: "url:http://x" }).map((one) => one.id)).toEqual(["c"]);
 });

@@ -1,8 +1,10 @@
-import { QueryClient } from "@tanstack/react-query";
-import { expect, test } from "vitest";
+import { QueryClient, QueryObserver } from "@tanstack/react-query";
+import { afterEach, expect, test } from "vitest";
 import type { Schemas } from "../src/api/client";
 import { EventParser } from "../src/api/events";
-import { apply, type JobNow } from "../src/api/live";
+import { apply, type JobNow, readAgain } from "../src/api/live";
+import { Problem } from "../src/api/problem";
+import { failed } from "../src/api/queries";
 
 const money = (usd_nanos: number) => ({ usd_nanos, usd: (usd_nanos / 1e9).toFixed(9) });
 const job = (id: string, status: Schemas["JobOut"]["status"] = "running") =>
@@ -50,6 +52,16 @@ function reader(): QueryClient {
   });
   return client;
 }
+const usual = globalThis.fetch;
+afterEach(() => {
+  globalThis.fetch = usual;
+});
+function answerWith(body: (path: string) => unknown): void {
+  globalThis.fetch = async (path) => Response.json(body(String(path)));
+}
+function statuses(client: QueryClient): (string | undefined)[] {
+  return (client.getQueryData<{ data: Schemas["JobOut"][] }>(["jobs", "recent"])?.data ?? []).map((one) => one.status);
+}
 const isStale = (client: QueryClient, ...key: (string | null)[]) => client.getQueryState(key)?.isInvalidated;
 
 test("an event's mark is kept as it is, and numbers stay numbers", () => {
@@ -69,6 +81,9 @@ test("progress is laid over every list that shows the job, and nothing is read a
   }
   expect(recent?.data[0]).toEqual(job("job_1"));
   expect(isStale(client, "jobs", "recent")).toBe(false);
+  const again = { id: 0, type: "jobs", data: { changed: [now("job_9")], gone: [] } };
+  apply(client, again);
+  expect(client.getQueryData(["jobs", "list", null])).toBe(list); // nothing of a long list is made anew for others
 });
 
 test("a new job and one that ends change which lists it belongs to", () => {
@@ -77,6 +92,55 @@ test("a new job and one that ends change which lists it belongs to", () => {
     apply(client, { id: 0, type: "jobs", data: { changed: [changed], gone: [] } });
     expect([isStale(client, "jobs", "recent"), isStale(client, "jobs", "list", null)]).toEqual([true, true]);
   }
+});
+
+test("a job that was open and is followed no longer is asked after, and then shown as it ended", async () => {
+  const client = reader();
+  const asked: string[] = [];
+  answerWith((path) => {
+    asked.push(path);
+    return job(path.split("/").at(-1) ?? "", "succeeded");
+  });
+  apply(client, { id: 0, type: "jobs", data: { changed: [], gone: ["job_2", "job_7"] } });
+  await expect.poll(() => statuses(client)).toEqual(["running", "succeeded"]);
+  // Somebody who was away is told all that is followed: what is not among it has ended.
+  apply(client, { id: 0, type: "jobs", data: { changed: [now("job_3")], gone: [], whole: true } });
+  await expect.poll(() => statuses(client)).toEqual(["succeeded", "succeeded"]);
+  expect(asked).toEqual(["/api/v1/jobs/job_2", "/api/v1/jobs/job_1"]);
+});
+
+test("what is on its way for the first time when something changes is read once more", async () => {
+  const client = new QueryClient();
+  const answers = ["as it was", "as it is"];
+  const watched = new QueryObserver(client, { queryKey: ["jobs", "list", {}], queryFn: async () => answers.shift() });
+  const end = watched.subscribe(() => {});
+  readAgain(client, { queryKey: ["jobs", "list"] });
+  await expect.poll(() => client.getQueryData(["jobs", "list", {}])).toBe("as it is");
+  expect(answers).toEqual([]);
+  end();
+});
+
+test("what could not be read is read again by itself; a list of which pages are there, and what is refused, is not", () => {
+  const failing = (status: number, data?: unknown) =>
+    failed({ state: { status: "error", error: new Problem(status, "x", "x", null), data } });
+  expect([failing(503), failing(429), failing(503, { data: [] })]).toEqual([true, true, true]);
+  expect([failing(404), failing(503, { pages: [] })]).toEqual([false, false]);
+  expect(failed({ state: { status: "error", error: new TypeError("nobody answers"), data: undefined } })).toBe(true);
+  expect(failed({ state: { status: "success", error: null, data: {} } })).toBe(false);
+});
+
+test("to start over leaves alone what is read of a job that has ended", () => {
+  const client = reader();
+  for (const [id, status] of [
+    ["job_1", "running"],
+    ["job_2", "succeeded"],
+  ] as const) {
+    client.setQueryData(["jobs", "one", id], job(id, status));
+    client.setQueryData(["jobs", "timeline", id], {});
+  }
+  apply(client, { id: 0, type: "start_over", data: { topics: ["jobs"] } });
+  expect(isStale(client, "jobs", "timeline", "job_1")).toBe(true);
+  expect(isStale(client, "jobs", "timeline", "job_2")).toBe(false);
 });
 
 test("machines are replaced where they stand; an unknown one is read", () => {

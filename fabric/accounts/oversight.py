@@ -81,12 +81,22 @@ async def machines(
 async def parts(reader: Reader, *, lock_key: int) -> list[Part]:
     """The parts that the database can tell of; `lock_key` is that of the dispatcher's leader."""
     row = await store.backlog(reader, lock_key=lock_key, late_s=LATE_S)
-    overdue = int(row["leases_overdue"]), int(row["mails_overdue"]), int(row["payments_overdue"])
-    leases, mails, payments = overdue
+    leases, mails, webhooks, payments = (int(row[f"{name}_overdue"]) for name in ("leases", "mails", "webhooks", "payments"))
     return [
-        Part("dispatcher", row["is_led"], f"{row['jobs_open']} open jobs" if row["is_led"] else "no dispatcher leads"),
-        Part("background loops", leases == 0, f"{leases} leases overdue" if leases else "nothing is overdue"),
-        Part("mail", mails == 0, f"{mails} mails wait" if mails else "nothing waits"),
-        Part("payment events", payments == 0, f"{payments} events wait" if payments else "nothing waits"),
+        Part("dispatcher", row["is_led"], counted(row["jobs_open"], "open job") if row["is_led"] else "no dispatcher leads"),
+        Part("background loops", leases == 0, f"{counted(leases, 'lease')} overdue" if leases else "nothing is overdue"),
+        Part("mail", mails == 0, waiting(mails, "mail")),
+        Part("webhooks", webhooks == 0, waiting(webhooks, "delivery", "deliveries")),
+        Part("payment events", payments == 0, waiting(payments, "event")),
         Part("machines", True, f"{row['machines_online']} on line, {row['machines_offline']} offline"),
     ]
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Pure: `1 open job`, `2 open jobs`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def waiting(count: int, one: str, many: str = "") -> str:
+    """Pure: that so many wait, in words."""
+    return f"{counted(count, one, many)} {'waits' if count == 1 else 'wait'}" if count else "nothing waits"

@@ -51,14 +51,14 @@ class MachineNow:
     """One machine as it stands."""
 
     machine: provider_store.Provider
-    slots_busy: int
+    work: Mapping[int, str | None]  # slots at work, and the model there, if its name is the owner's to know
     earned_nanos: int  # ever, before what was taken back
 
     def __repr__(self) -> str:
         """What makes a difference: a heartbeat that says what the last one said does not."""
         of = self.machine
         return repr((of.name, of.status, of.ray_node_id, of.agent_version, sorted(of.agent_state.items(), key=str), of.slots,
-                     of.schedule_wanted, self.slots_busy, self.earned_nanos))  # fmt: skip
+                     of.schedule_wanted, self.work, self.earned_nanos))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +160,6 @@ async def _jobs(reader: Reader, user_id: UserId) -> dict[JobId, JobNow]:
 
 async def _machines(reader: Reader, user_id: UserId) -> dict[ProviderId, MachineNow]:
     machines = await provider_store.list_providers(reader, user_id, None, MACHINES_MAX)
-    work = await store.work_now(reader, [machine.id for machine in machines], chart.PROVIDER_PENDING.name) if machines else {}
-    return {machine.id: MachineNow(machine, *work.get(machine.id, (0, 0))) for machine in machines}
+    ids = [machine.id for machine in machines]
+    work, earned = await store.work_now(reader, ids), await store.earned_ever(reader, ids, chart.PROVIDER_PENDING.name)
+    return {machine.id: MachineNow(machine, work.get(machine.id, {}), earned.get(machine.id, 0)) for machine in machines}

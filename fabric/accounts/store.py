@@ -154,15 +154,27 @@ JOBS_NOW = text(
     """
 )
 
+# What somebody else's private model is called is not the machine's owner's to know.
 WORK_NOW = text(
     """
-    SELECT w.provider_id AS id, CAST(sum(w.busy) AS int) AS busy, CAST(sum(w.earned) AS bigint) AS earned
-      FROM (SELECT provider_id, count(DISTINCT slot) AS busy, 0 AS earned FROM subtasks
-             WHERE status = 'leased' AND provider_id = ANY(CAST(:machines AS uuid[])) GROUP BY provider_id
-            UNION ALL
-            SELECT owner_id, 0, credits FROM ledger.accounts
-             WHERE owner_id = ANY(CAST(:machines AS uuid[])) AND kind = :pending_kind) AS w
-     GROUP BY w.provider_id
+    SELECT s.provider_id, s.slot, min(m.name) FILTER (WHERE m.visibility = 'public' OR m.owner_id = p.owner_id) AS model
+      FROM subtasks AS s
+      JOIN providers AS p ON p.id = s.provider_id
+      JOIN jobs AS j ON j.id = s.job_id
+      JOIN model_versions AS v ON v.id = j.model_version_id
+      JOIN models AS m ON m.id = v.model_id
+     WHERE s.status = 'leased' AND s.provider_id = ANY(CAST(:machines AS uuid[]))
+     GROUP BY s.provider_id, s.slot
+     ORDER BY s.provider_id, s.slot
+    """
+)
+
+EARNED_EVER = text(
+    """
+    SELECT owner_id AS id, CAST(sum(credits) AS bigint) AS earned
+      FROM ledger.accounts
+     WHERE owner_id = ANY(CAST(:machines AS uuid[])) AND kind = :pending_kind
+     GROUP BY owner_id
     """
 )
 
@@ -173,10 +185,19 @@ async def jobs_now(reader: Reader, user_id: UserId, *, young_max: int, open_max:
     return (await reader.execute(JOBS_NOW, values)).mappings().all()
 
 
-async def work_now(reader: Reader, machines: Sequence[ProviderId], pending_kind: str) -> dict[UUID, tuple[int, int]]:
-    """Of each machine that has any: slots at work, and nano-USD that it ever earned."""
+async def work_now(reader: Reader, machines: Sequence[ProviderId]) -> dict[UUID, dict[int, str | None]]:
+    """Of each machine that works: its slots at work, and the model there; None: a private one of somebody else."""
+    work: dict[UUID, dict[int, str | None]] = {}
+    if machines:
+        for row in await reader.execute(WORK_NOW, {"machines": list(machines)}):
+            work.setdefault(row.provider_id, {})[row.slot] = row.model
+    return work
+
+
+async def earned_ever(reader: Reader, machines: Sequence[ProviderId], pending_kind: str) -> dict[UUID, int]:
+    """Of each machine that has earned: nano-USD, before what was taken back."""
     values = {"machines": list(machines), "pending_kind": pending_kind}
-    return {row.id: (row.busy, row.earned) for row in await reader.execute(WORK_NOW, values)}
+    return {row.id: row.earned for row in await reader.execute(EARNED_EVER, values)} if machines else {}
 
 
 # ── for operators ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -223,6 +244,10 @@ BACKLOG = text(
            (SELECT count(*) FROM subtasks WHERE status = 'leased'
                AND lease_until < now() - make_interval(secs => :late_s)) AS leases_overdue,
            (SELECT count(*) FROM mails WHERE next_try_at < now() - make_interval(secs => :late_s)) AS mails_overdue,
+           -- Not those of a webhook with which something is under way: what it does not take keeps its own others waiting.
+           (SELECT count(*) FROM webhook_deliveries AS d WHERE d.next_try_at < now() - make_interval(secs => :late_s)
+               AND NOT EXISTS (SELECT 1 FROM webhook_deliveries AS o WHERE o.webhook_id = d.webhook_id AND o.next_try_at > now()))
+             AS webhooks_overdue,
            (SELECT count(*) FROM stripe_events WHERE handled_at IS NULL
                AND created_at < now() - make_interval(secs => :late_s)) AS payments_overdue,
            (SELECT count(*) FROM providers WHERE status = 'online') AS machines_online,

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from fabric.billing.named_sql import STATEMENTS
+from fabric.billing.settled_days import SettledDays
 from fabric.core.ids import ProviderId, UserId
 from fabric.db.engine import Reader
 
@@ -52,12 +53,21 @@ class Earnings:
     days: tuple[MachineDay, ...]  # every day of the span, oldest first
 
 
+_earned: SettledDays[int] = SettledDays()
+_done: SettledDays[MachineDay] = SettledDays()
+
+
 async def read_history(reader: Reader, user_id: UserId, days: int) -> History:
     """The last `days` days of a user, today included."""
     today, begins = await _span(reader, days)
-    values = {"user": user_id, **_since(begins)}
+    values = {"user": user_id, "begins": _since(begins)["begins"]}
     spent = {row.day: int(row.spent) for row in await reader.execute(STATEMENTS["spent_by_day"], values)}
-    earned = {row.day: int(row.earned) for row in await reader.execute(STATEMENTS["earned_by_day"], values)}
+
+    async def read(first: date) -> dict[date, int]:
+        rows = await reader.execute(STATEMENTS["earned_by_day"], {"user": user_id, **_since(first)})
+        return {row.day: int(row.earned) for row in rows}
+
+    earned = await _earned.since(user_id, begins, today, read)
     shown = tuple(Day(day, spent.get(day, 0), earned.get(day, 0)) for day in days_until(today, days))
     month = today.replace(day=1)
     return History(shown, f"{today:%Y-%m}", _sum_from(month, spent), _sum_from(month, earned))
@@ -66,8 +76,12 @@ async def read_history(reader: Reader, user_id: UserId, days: int) -> History:
 async def read_earnings(reader: Reader, provider_id: ProviderId, days: int) -> Earnings:
     """The last `days` days of a machine, today included."""
     today, begins = await _span(reader, days)
-    rows = await reader.execute(STATEMENTS["machine_by_day"], {"provider": provider_id, **_since(begins)})
-    found = {row.day: MachineDay(row.day, int(row.earned), int(row.billed_us), int(row.subtasks)) for row in rows}
+
+    async def read(first: date) -> dict[date, MachineDay]:
+        rows = await reader.execute(STATEMENTS["machine_by_day"], {"provider": provider_id, **_since(first)})
+        return {row.day: MachineDay(row.day, int(row.earned), int(row.billed_us), int(row.subtasks)) for row in rows}
+
+    found = await _done.since(provider_id, begins, today, read)
     earned = {day: one.earned_nanos for day, one in found.items()}
     total = (await reader.execute(STATEMENTS["machine_total"], {"provider": provider_id})).scalar_one()
     shown = tuple(found.get(day, MachineDay(day)) for day in days_until(today, days))

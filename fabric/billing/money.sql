@@ -317,7 +317,7 @@ SELECT CAST(t.finished_at AT TIME ZONE 'UTC' AS date) AS day, p.id AS provider_i
   JOIN attempts AS t ON t.provider_id = p.id
  WHERE p.owner_id = CAST(:user AS uuid) AND t.outcome = 'done' AND t.gross_nanos > 0
    AND t.finished_at >= CAST(:begins AS timestamptz) AND t.finished_at < CAST(:ends AS timestamptz)
-   AND t.id >= CAST(:first_id AS uuid)
+   AND t.id >= CAST(:first_id AS uuid) AND t.id < CAST(:end_id AS uuid)
  GROUP BY 1, p.id, p.name
  ORDER BY 1, p.id;
 
@@ -349,14 +349,26 @@ SELECT count(*) AS n FROM stripe_calls WHERE key LIKE CAST(:prefix AS text) || '
 SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS day;
 
 -- spent_by_day --
--- What a user's jobs cost by the UTC day on which the work was done. Jobs that ended before are passed over.
-SELECT CAST(t.finished_at AT TIME ZONE 'UTC' AS date) AS day, CAST(sum(t.gross_nanos) AS bigint) AS spent
-  FROM jobs AS j
-  JOIN attempts AS t ON t.job_id = j.id
- WHERE j.owner_id = CAST(:user AS uuid) AND (j.finished_at IS NULL OR j.finished_at >= CAST(:begins AS timestamptz))
-   AND t.outcome = 'done' AND t.gross_nanos > 0 AND t.finished_at >= CAST(:begins AS timestamptz)
- GROUP BY 1
- ORDER BY 1;
+-- What a user's jobs cost by the UTC day on which the work was done: a job of one day is one sum, which it keeps itself; of others,
+-- and of those that still run, the tries are added up. Jobs that ended before are passed over.
+SELECT day, CAST(sum(nanos) AS bigint) AS spent
+  FROM (
+        SELECT CAST(j.finished_at AT TIME ZONE 'UTC' AS date) AS day, j.captured_nanos AS nanos
+          FROM jobs AS j
+         WHERE j.owner_id = CAST(:user AS uuid) AND j.captured_nanos > 0 AND j.finished_at >= CAST(:begins AS timestamptz)
+           AND CAST(j.started_at AT TIME ZONE 'UTC' AS date) = CAST(j.finished_at AT TIME ZONE 'UTC' AS date)
+        UNION ALL
+        SELECT CAST(t.finished_at AT TIME ZONE 'UTC' AS date), t.gross_nanos
+          FROM jobs AS j
+          JOIN attempts AS t ON t.job_id = j.id
+         WHERE j.owner_id = CAST(:user AS uuid) AND j.captured_nanos > 0
+           AND (j.finished_at IS NULL
+                OR j.finished_at >= CAST(:begins AS timestamptz)
+                   AND CAST(j.started_at AT TIME ZONE 'UTC' AS date) IS DISTINCT FROM CAST(j.finished_at AT TIME ZONE 'UTC' AS date))
+           AND t.outcome = 'done' AND t.gross_nanos > 0 AND t.finished_at >= CAST(:begins AS timestamptz)
+       ) AS work
+ GROUP BY day
+ ORDER BY day;
 
 -- earned_by_day --
 -- What an owner's machines earned by UTC day, after commission.

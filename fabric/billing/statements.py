@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,8 @@ WORK = "work"
 PDF_WIDTHS_MM = (20, 36, 76, 18, 24, 32, 32, 32)
 MICROSECONDS_PER_S = 1_000_000
 YEAR_MIN = 2020
+WRITTEN_WITHIN = timedelta(hours=1)
+"""An attempt is written as it ends; so much later at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,9 @@ async def read_statement(reader: Reader, user_id: UserId, month: str, *, livemod
         Invalid: this is no month.
     """
     begins, ends = span_of(month)
-    first_id = UUID(int=(int(begins.timestamp() * 1000)) << 80)  # ids of attempts begin with their time
     values = {"user": user_id, "begins": begins, "ends": ends}
-    work = await reader.execute(STATEMENTS["statement_work"], values | {"first_id": first_id})
+    ids = {"first_id": _id_at(begins), "end_id": _id_at(ends + WRITTEN_WITHIN)}
+    work = await reader.execute(STATEMENTS["statement_work"], values | ids)
     rows = [
         StatementRow(
             row.day, WORK, _machine(row), row.subtasks, row.billed_us, row.gross, row.commission, row.gross - row.commission
@@ -82,6 +84,11 @@ async def read_statement(reader: Reader, user_id: UserId, month: str, *, livemod
         for row in await reader.execute(STATEMENTS["statement_ledger"], values)
     ]
     return Statement(user_id, month, tuple(sorted(rows, key=lambda row: row.day)), livemode)
+
+
+def _id_at(moment: datetime) -> UUID:
+    """Ids of attempts begin with the time at which they were written."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def span_of(month: str) -> tuple[datetime, datetime]:

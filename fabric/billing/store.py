@@ -26,17 +26,17 @@ BALANCE = text(
     """
 )
 
-# A cursor that is not a line of this user's account gives nothing.
+# A cursor that is not a line of this user's account gives nothing. The account is found first, so that its index gives the order and a
+# page of a long history reads no more than a page.
 ENTRIES = text(
     """
     SELECT e.transaction_id, t.kind, t.job_id, t.metadata, t.created_at, e.balance,
            CASE e.side WHEN 'C' THEN e.amount ELSE -e.amount END AS amount
-      FROM ledger.accounts AS a
-      JOIN ledger.entries AS e ON e.account_id = a.id
+      FROM ledger.entries AS e
       JOIN ledger.transactions AS t ON t.id = e.transaction_id
-     WHERE a.name = :available AND e.seq IS NOT NULL
+     WHERE e.account_id = (SELECT a.id FROM ledger.accounts AS a WHERE a.name = :available) AND e.seq IS NOT NULL
        AND (CAST(:before AS uuid) IS NULL
-            OR e.seq < (SELECT c.seq FROM ledger.entries AS c WHERE c.transaction_id = :before AND c.account_id = a.id))
+            OR e.seq < (SELECT c.seq FROM ledger.entries AS c WHERE c.transaction_id = :before AND c.account_id = e.account_id))
      ORDER BY e.seq DESC
      LIMIT :limit
     """

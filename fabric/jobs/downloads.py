@@ -17,10 +17,10 @@ from fabric.codecs.steps import JSON_TYPE
 from fabric.codecs.texts import BYTES
 from fabric.core.errors import Conflict, TooLarge
 from fabric.db.engine import Database
-from fabric.jobs import store as job_store
+from fabric.jobs import subtask_store
 from fabric.jobs.job import Job
 from fabric.jobs.results import outputs_of, stream_output
-from fabric.jobs.store import StoredOutput
+from fabric.jobs.subtask_store import StoredOutput
 from fabric.storage.base import ObjectStore
 
 JSON_BYTES_MAX = 256 * 1024**2  # of results as they are stored, for one .json
@@ -36,7 +36,7 @@ Item = tuple[int, dict[str, Any]]  # its index, and its row of each output
 async def check_size(database: Database, job: Job, bytes_max: int) -> None:
     """Say before a byte is sent that it would be too much. Raises TooLarge."""
     async with database.reading() as reader:
-        total, largest = await job_store.output_sizes(reader, job.id)
+        total, largest = await subtask_store.output_sizes(reader, job.id)
     if total > bytes_max or largest > FRAME_BYTES_MAX:
         raise TooLarge(f"The results have {total} bytes; fetch them as parts, or one output at a time as .npy.")
 
@@ -157,7 +157,7 @@ class _Outlet(io.RawIOBase):
 
 async def _facts(database: Database, job: Job) -> tuple[dict[int, dict[str, str]], dict[str, dict[str, Any]]]:
     async with database.reading() as reader:
-        errors = await job_store.item_errors(reader, job.id)
+        errors = await subtask_store.item_errors(reader, job.id)
         version = (await registry.versions_by_id(reader, [job.model_version_id]))[job.model_version_id]
     return {index: {"code": code, "detail": detail} for index, code, detail in errors}, version.delivered
 

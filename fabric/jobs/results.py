@@ -19,10 +19,10 @@ from fabric.codecs.texts import STRING, VARIABLE
 from fabric.core.errors import Conflict, NotFound, Ragged, ResultsDeleted, TooLarge
 from fabric.core.ids import JobId
 from fabric.db.engine import Database, Reader
-from fabric.jobs import store as job_store
+from fabric.jobs import subtask_store
 from fabric.jobs.job import Job
 from fabric.jobs.lifecycle import is_finished
-from fabric.jobs.store import StoredOutput
+from fabric.jobs.subtask_store import StoredOutput
 from fabric.storage.base import ObjectStore
 
 
@@ -56,7 +56,7 @@ class NpyStream:
 async def manifest(reader: Reader, job: Job) -> dict[str, Any]:
     """What there is: outputs by name, dtype and shape (None where items may differ), how many items, and which failed."""
     outputs = (await registry.versions_by_id(reader, [job.model_version_id]))[job.model_version_id].delivered
-    errors = await job_store.item_errors(reader, job.id)
+    errors = await subtask_store.item_errors(reader, job.id) if job.items_failed else []
     return {
         "status": job.status,
         "complete": is_finished(job.status),
@@ -211,7 +211,7 @@ async def outputs_of(database: Database, job_id: JobId) -> AsyncIterator[StoredO
     position = -1
     while True:
         async with database.reading() as reader:
-            page = await job_store.outputs_page(reader, job_id, after_position=position, limit=OUTPUTS_PER_PAGE)
+            page = await subtask_store.outputs_page(reader, job_id, after_position=position, limit=OUTPUTS_PER_PAGE)
         for found in page:
             yield found
         if len(page) < OUTPUTS_PER_PAGE:

@@ -6,7 +6,7 @@ from fabric.core.ids import ModelVersionId, UserId
 from fabric.core.settings import Settings
 from fabric.db.engine import Database
 from fabric.files.store import waiting_garbage
-from fabric.jobs import store
+from fabric.jobs import store, subtask_store
 from fabric.jobs.job import Job
 from fabric.jobs.lifecycle import is_finished
 from fabric.jobs.resolve import ResolvedJob, cut
@@ -36,7 +36,7 @@ async def resolve_missing(
     if not is_finished(job.status):
         raise Conflict("This job has not ended; only what is missing at the end can be done again.")
     async with database.reading() as reader:
-        missing = join_ranges(await store.missing_ranges(reader, job.id))
+        missing = join_ranges(await subtask_store.missing_ranges(reader, job.id))
         if not missing:
             raise Conflict("Every item of this job was delivered; there is nothing to do again.")
         inputs = select_inputs(await store.inputs_of(reader, job.id), missing)

@@ -11,7 +11,7 @@ from fabric.core.settings import Settings
 from fabric.db.engine import Reader, Transaction
 from fabric.events import outbox
 from fabric.files import files
-from fabric.jobs import budget, retention, store
+from fabric.jobs import budget, retention, store, subtask_store
 from fabric.jobs.job import Job, JobSpec
 from fabric.jobs.requirements import ANY_FORMAT, Format, Requirements, has_memory, has_runtime, matches
 from fabric.jobs.resolve import ResolvedJob
@@ -136,7 +136,7 @@ async def submit_job(
     if retry is not None:
         values |= {"retry_of": retry.job_id, "retried_items": [list(one) for one in retry.items]}
     await store.insert_job(tx, values, spec.deadline_s)
-    await store.insert_subtasks(tx, job_id, resolved.items_total, resolved.items_per_subtask)
+    await subtask_store.insert_subtasks(tx, job_id, resolved.items_total, resolved.items_per_subtask)
     if hold_nanos > 0:
         await budget.hold_credit(tx, owner_id, job_id, hold_nanos)
     told = {"status": "queued", "items_total": resolved.items_total, "subtasks_total": subtasks}

@@ -15,7 +15,7 @@ STATEMENTS = load_statements(Path(__file__).with_name("timeline.sql"))
 EXACT_TRIES_MAX = 2000
 """Up to so many tries each is a span of its own; beyond, neighbours on a slot are drawn as one."""
 LANES_MAX = 40
-MERGED_SPANS = 2000
+MERGED_SPANS = 1200
 """Aimed at, over all lanes, when spans are merged."""
 LEASES_MAX = 1000
 

@@ -31,7 +31,7 @@ SELECT a.provider_id, a.slot, a.outcome, min(a.leased_at) AS begins_at, max(a.fi
   FROM attempts AS a
  WHERE a.job_id = :job_id
  GROUP BY a.provider_id, a.slot, a.outcome,
-          floor(date_part('epoch', a.leased_at - CAST(:begins_at AS timestamptz)) / CAST(:bucket_s AS double precision))
+          date_bin(make_interval(secs => CAST(:bucket_s AS double precision)), a.leased_at, CAST(:begins_at AS timestamptz))
  ORDER BY min(a.leased_at);
 
 -- leases --

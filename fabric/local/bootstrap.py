@@ -80,7 +80,7 @@ def _api_key(http: httpx.Client, home: Home, name: str) -> tuple[str, bool]:
     if answer.status_code == 409:
         answer = _ask(http, "POST", "/auth/login", None, credentials)
     access = str(answer.json()["access_token"])
-    key = str(_ask(http, "POST", "/api-keys", access, {"label": "made by `fabric up`"}).json()["key"])
+    key = str(_ask(http, "POST", "/api-keys", access, {"label": "made by fabric up"}).json()["key"])
     home.keep_secret(f"{name}.api-key", key)
     return key, True
 
@@ -95,7 +95,7 @@ def _join_token(http: httpx.Client, home: Home, key: str) -> str:
     stored = home.secret("join-token.json", make=False)
     if stored:
         _ask(http, "DELETE", f"/providers/join-tokens/{json.loads(stored)['id']}", key, accept=(200, 204, 404))
-    wanted = {"label": "made by `fabric up`", "uses_max": JOIN_TOKEN_USES, "expires_s": JOIN_TOKEN_S}
+    wanted = {"label": "made by fabric up", "uses_max": JOIN_TOKEN_USES, "expires_s": JOIN_TOKEN_S}
     made = _ask(http, "POST", "/providers/join-tokens", key, wanted).json()
     home.keep_secret("join-token.json", json.dumps({"id": made["id"], "token": made["token"]}))
     return str(made["token"])

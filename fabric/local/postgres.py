@@ -91,6 +91,7 @@ def start_postgres(data: Path, log: Path, *, sockets: Path | None = None, fast: 
         "-c", "password_encryption=scram-sha-256", "-c", "max_connections=200", "-c", "shared_buffers=128MB",
         "-c", "max_wal_size=2GB", "-c", "checkpoint_timeout=15min", "-c", "random_page_cost=1.1", "-c", "jit=off",
         "-c", "track_activities=on", "-c", "log_min_messages=warning",
+        "-c", "parallel_setup_cost=10000",  # the sums of one page are not worth two more processes on a small machine
     ]  # fmt: skip
     if fast:
         options += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]

@@ -2,13 +2,13 @@
 
     await outbox.queue(tx, [(job_id, "job.succeeded"), …])      in the transaction that ends the jobs
 
-A turn takes due tries, sends them outside any transaction, and notes what became of each. A crash in between sends it once more
-after `LEASE_S`, under the same id, by which receivers know it again.
+A turn takes due tries, sends them outside any transaction, and notes what became of each; while some are under way it takes more, of
+other webhooks. A crash in between sends a try once more after `LEASE_S`, under the same id, by which receivers know it again.
 """
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,8 +30,13 @@ BACKOFF_S = 5.0
 BACKOFF_S_MAX = 4 * 3600.0
 LEASE_S = 120.0
 BATCH = 32
+"""Taken at one look."""
+AT_ONCE_MAX = 96
+"""Tries beside each other."""
 EACH_MAX = 4
-"""Tries for one webhook in a turn, so that one that is slow holds up no other."""
+"""Of them for one webhook, so that one that is slow holds up itself alone."""
+LOOK_AGAIN_S = 1.0
+"""While tries are under way."""
 LOOKED_AT_MAX = 2000
 FAILING_S_MAX = 3 * 86_400.0
 """A webhook to which nothing came through for so long is switched off."""
@@ -73,18 +78,29 @@ async def queue_ping(tx: Transaction, webhook_id: WebhookId) -> DeliveryId:
 
 
 async def deliver(database: Database, settings: Settings) -> int:
-    """Loop body: make up to `BATCH` tries that are due, beside each other; says how many were taken by their receivers."""
-    async with database.transaction() as tx:
-        taken = await store.take_due(tx, LEASE_S, each_max=EACH_MAX, limit=BATCH, looked_at_max=LOOKED_AT_MAX)
-    if not taken:
+    """Loop body: make the tries that are due, until none is and none is under way; says how many were taken by their receivers.
+
+    A receiver that takes its time holds up nobody else's: meanwhile others that become due are begun.
+    """
+    if not (taken := await _take(database, frozenset(), AT_ONCE_MAX)):
         return 0
+    running: dict[asyncio.Task[int], WebhookId] = {}
+    ended: list[asyncio.Task[int]] = []
     async with Sender(settings.webhooks) as sender:
-        tries = (_send(database, settings.auth, sender, due) for due in taken)
-        ended = await asyncio.gather(*tries, return_exceptions=True)  # one that cannot be noted ends no other
-    for error in ended:
-        if isinstance(error, BaseException):
-            raise error
-    return sum(1 for was_taken in ended if was_taken)
+        try:
+            while taken or running:
+                running |= {asyncio.create_task(_send(database, settings.auth, sender, due)): due.webhook_id for due in taken}
+                done, _ = await asyncio.wait(running, timeout=LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+                ended += done
+                running = {task: webhook for task, webhook in running.items() if task not in done}
+                taken = await _take(database, frozenset(running.values()), AT_ONCE_MAX - len(running))
+        except asyncio.CancelledError:
+            for task in running:
+                task.cancel()
+            raise
+        finally:
+            await asyncio.gather(*running, return_exceptions=True)
+    return sum(task.result() for task in ended)  # one that could not be noted has ended no other
 
 
 async def forget_old(database: Database, kept_days: float) -> int:
@@ -114,6 +130,16 @@ def job_data(row: Mapping[str, Any]) -> dict[str, Any]:
         "labels": dict(row["labels"]),
         **{name: None if row[name] is None else _rfc3339(row[name]) for name in times},
     }  # fmt: skip
+
+
+async def _take(database: Database, busy: Set[WebhookId], limit: int) -> list[Due]:
+    """What is due of webhooks that are not `busy`."""
+    if limit <= 0:
+        return []
+    async with database.transaction() as tx:
+        return await store.take_due(
+            tx, LEASE_S, each_max=EACH_MAX, limit=min(limit, BATCH), looked_at_max=LOOKED_AT_MAX, busy=busy
+        )
 
 
 async def _send(database: Database, settings: AuthSettings, sender: Sender, due: Due) -> int:

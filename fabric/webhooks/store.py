@@ -1,6 +1,6 @@
 """SQL for webhooks and their deliveries."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -164,12 +164,17 @@ async def make_due(tx: Transaction, delivery_id: DeliveryId, kept_trying_s: floa
     await tx.execute(statement, {"id": delivery_id, "kept_trying_s": kept_trying_s})
 
 
-async def take_due(tx: Transaction, lease_s: float, *, each_max: int, limit: int, looked_at_max: int) -> list[Due]:
-    """Tries that are due, those that wait longest first, and `each_max` of one webhook; nobody else gets them for `lease_s`."""
+async def take_due(
+    tx: Transaction, lease_s: float, *, each_max: int, limit: int, looked_at_max: int, busy: Set[WebhookId] = frozenset()
+) -> list[Due]:
+    """Tries that are due, those that wait longest first, and `each_max` of one webhook, none of those that are `busy`.
+
+    Nobody else gets them for `lease_s`.
+    """
     statement = text("""
         WITH longest AS (
           SELECT id, webhook_id, next_try_at FROM webhook_deliveries
-           WHERE next_try_at <= now() ORDER BY next_try_at LIMIT :looked_at_max),
+           WHERE next_try_at <= now() AND webhook_id <> ALL(CAST(:busy AS uuid[])) ORDER BY next_try_at LIMIT :looked_at_max),
         fair AS (
           SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY webhook_id ORDER BY next_try_at, id) AS n FROM longest) AS numbered
            WHERE n <= :each_max),
@@ -181,7 +186,7 @@ async def take_due(tx: Transaction, lease_s: float, *, each_max: int, limit: int
          WHERE d.id = taken.id AND w.id = d.webhook_id
         RETURNING d.id, d.webhook_id, d.attempts, extract(epoch FROM d.give_up_at - now()) AS seconds_left, d.body, w.url, w.secret,
                   w.enabled""")
-    values = {"lease_s": lease_s, "each_max": each_max, "limit": limit, "looked_at_max": looked_at_max}
+    values = {"lease_s": lease_s, "each_max": each_max, "limit": limit, "looked_at_max": looked_at_max, "busy": list(busy)}
     return [
         Due(
             DeliveryId.of(row.id), WebhookId.of(row.webhook_id), row.attempts, float(row.seconds_left), row.body, row.url,

@@ -35,3 +35,7 @@ def test_a_person_gets_back_in_and_an_operator_audits_the_books(fabric):
     assert seen["audit"].startswith("All ")
     assert seen["audit"].endswith("Nothing was found.")
     assert seen["commission"] == f"{BillingSettings().commission_bps / 100:g} %"
+    # And a webhook to an address inside was refused, one to an address outside was tried, with a secret that was shown once
+    assert "goes to a global address" in seen["refusedHook"]
+    assert seen["hookSecret"].startswith("whsec_")
+    assert "after 1 try" in seen["hookTold"]

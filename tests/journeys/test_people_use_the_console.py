@@ -1,7 +1,11 @@
 """Somebody who has read nothing gets a result from an ONNX file in a browser; an owner pauses a machine and lets another one in."""
 
 import json
+import shutil
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -9,6 +13,8 @@ import pytest
 
 from fabric.client import Client
 from fabric.demo import digits
+from provider_join.config import EXIT_REFUSED, Home
+from provider_join.ray_node import end_orphans
 from tests.fixtures.node import CONSOLE, node_environment
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
@@ -48,9 +54,11 @@ def test_a_stranger_runs_a_model_and_an_owner_keeps_a_machine_without_a_terminal
     assert seen["skip"] == "Skip to the page"
     assert seen["join"].startswith(f"curl -fsSL {fabric.url}/join | sh -s -- --token fjt_")
     assert seen["tokenGone"]
+    # And what was chosen on a phone in the dark is light
+    assert seen["themed"]
     # And the machine took hours that are closed now, held back, said until when, and then lent at any time again
     assert " 10:00–11:30, " in seen["schedule"]
-    assert "closed now, opens in" in seen["schedule"]
+    assert "closed now, opens " in seen["schedule"]
     assert seen["week"].startswith("Open ")
 
 
@@ -80,6 +88,40 @@ def test_daily_work_with_jobs_survives_a_cut_line_and_needs_nothing_but_the_page
     assert seen["found"].endswith(finished.id)
     assert (seen["template"], seen["version"], seen["download"]) == ("scans", "version 2", f"{finished.id}.npz")
     assert "client.submit(" in seen["code"]
+
+
+def test_a_second_person_lends_a_machine_with_the_one_command_that_the_page_shows(fabric, machine_home):
+    # When somebody makes a token in the browser, and the command runs on a machine
+    program = [
+        sys.executable,
+        "-m",
+        "provider_join",
+        "--home",
+        str(machine_home),
+        "--name",
+        "attic",
+        "--slots",
+        "1",
+        "--threads",
+        "1",
+    ]
+    seen = played("lend.mjs", fabric.url, *program)
+
+    # Then the page saw it come on line, pause and go, and no page had a fault
+    assert seen["faults"] == []
+    assert seen["command"].startswith(f"curl -fsSL {fabric.url}/join | sh -s -- --token fjt_")
+    # And the agent of a machine that is removed ends by itself
+    assert seen["agentExit"] == EXIT_REFUSED
+
+
+@pytest.fixture
+def machine_home() -> Iterator[Path]:
+    """Where one more machine keeps what is its own."""
+    home = Path(tempfile.mkdtemp(prefix="fb-attic-"))
+    home.chmod(0o711)
+    yield home
+    end_orphans(Home(home))
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def played(script: str, *words: str) -> dict:

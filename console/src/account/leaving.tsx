@@ -1,6 +1,7 @@
 /** Taking everything along, and the end of an account. */
 import { type FormEvent, useState } from "react";
 import { api, type Schemas, send, session } from "../api/client";
+import { Act } from "../ui/act";
 import { Dialog } from "../ui/dialog";
 import { Failure, Field } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
@@ -96,9 +97,13 @@ function DeleteDialog({ me, onClose }: { me: Schemas["MeOut"]; onClose: () => vo
         </label>
         {error !== null && <Failure error={error} />}
         <div className="row">
-          <button type="submit" className="button danger primary" disabled={typed.trim() !== me.email}>
+          <Act
+            type="submit"
+            className="button danger primary"
+            because={typed.trim() === me.email ? null : "Type your address as it stands there."}
+          >
             Delete it for good
-          </button>
+          </Act>
           <button type="button" className="button" onClick={onClose}>
             Keep my account
           </button>

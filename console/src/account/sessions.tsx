@@ -5,6 +5,7 @@ import { api } from "../api/client";
 import { signOut } from "../shell";
 import { Confirm } from "../ui/dialog";
 import { Ago, Empty, Failure, Older, Skeleton } from "../ui/small";
+import { Tip } from "../ui/tip";
 import { toast, toastError } from "../ui/toasts";
 import { deviceWords } from "./device";
 
@@ -37,9 +38,9 @@ export function Sessions() {
           <li key={session.id} className="row apart">
             <span className="stack tight">
               <span className="row">
-                <strong className="wrap" title={session.device ?? undefined}>
-                  {deviceWords(session.device)}
-                </strong>
+                <Tip says={session.device ?? "It did not say what it is."} taps>
+                  <strong className="wrap">{deviceWords(session.device)}</strong>
+                </Tip>
                 {session.current && <span className="badge accent">this one</span>}
               </span>
               <span className="small soft">

@@ -2,6 +2,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, type Schemas } from "../api/client";
+import { Act } from "../ui/act";
 import { Confirm } from "../ui/dialog";
 import { Ago, Empty, Failure, Field, ShownOnce, Skeleton } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
@@ -22,7 +23,8 @@ export function Webhooks() {
   const [making, setMaking] = useState(false);
   const [made, setMade] = useState<Schemas["WebhookCreated"] | null>(null);
   const [deleting, setDeleting] = useState<Webhook | null>(null);
-  const renew = () => client.invalidateQueries({ queryKey: KEY });
+  // The list alone: what was told to a webhook that is gone must not be asked for.
+  const renew = () => client.invalidateQueries({ queryKey: KEY, exact: true });
   return (
     <section className="sheet">
       <div className="row apart">
@@ -100,9 +102,14 @@ function One({ webhook, onDelete }: { webhook: Webhook; onDelete: () => void }) 
           </span>
         </span>
         <span className="row">
-          <button type="button" className="button small" disabled={!webhook.enabled} onClick={() => void ping()}>
+          <Act
+            type="button"
+            className="button small"
+            because={webhook.enabled ? null : "It is switched off."}
+            onClick={() => void ping()}
+          >
             Send a ping
-          </button>
+          </Act>
           <button type="button" className="button small" aria-expanded={open} onClick={() => setOpen(!open)}>
             Deliveries
           </button>
@@ -217,9 +224,13 @@ function NewWebhook({ onMade }: { onMade: (webhook: Schemas["WebhookCreated"]) =
       </fieldset>
       {error !== null && <Failure error={error} />}
       <div>
-        <button type="submit" className="button primary" disabled={events.length === 0}>
+        <Act
+          type="submit"
+          className="button primary"
+          because={events.length === 0 ? "Choose what it is told first." : null}
+        >
           Make the webhook
-        </button>
+        </Act>
       </div>
     </form>
   );

@@ -11,6 +11,9 @@ export interface ServerEvent {
 }
 
 const WAIT_MS_MAX = 15_000;
+/** The server says something every 15 s. A line that is silent for longer is dead, as after a computer's sleep, and nobody would say so. */
+const SILENCE_MS_MAX = 40_000;
+const LOOKS_PER_SILENCE = 8;
 
 /** Cuts a stream of text into events; what is not complete stays for the next piece. */
 export class EventParser {
@@ -50,23 +53,28 @@ export interface Following {
   onConnected?(connected: boolean): void;
   /** After this event nothing comes; the server closes and we stay away. */
   isLast(event: ServerEvent): boolean;
+  /** After so long without a word the line is taken for dead; less than usual in tests only. */
+  silenceMs?: number;
 }
 
-/** Follows a stream until it ends, the signal aborts or the server says that there is no such thing. */
-export async function follow(path: string, following: Following, signal: AbortSignal): Promise<void> {
-  let lastId = "0";
+/** Follows a stream from `from` on until it ends, the signal aborts or the server says that there is no such thing. */
+export async function follow(path: string, following: Following, signal: AbortSignal, from = "0"): Promise<void> {
+  let lastId = from;
   let failures = 0;
   while (!signal.aborted) {
     const parser = new EventParser();
+    const line = new AbortController();
+    const watch = new Watch(following.silenceMs ?? SILENCE_MS_MAX, () => line.abort());
     try {
       const answer = await send(path, {
-        signal,
+        signal: AbortSignal.any([signal, line.signal]),
         headers: { "Last-Event-ID": lastId, Accept: "text/event-stream" },
       });
       following.onConnected?.(true);
       const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
       for (let piece = await reader?.read(); piece && !piece.done; piece = await reader?.read()) {
         failures = 0;
+        watch.heard();
         for (const event of parser.push(piece.value)) {
           lastId = event.mark ?? (event.id ? String(event.id) : lastId);
           following.onEvent(event);
@@ -76,10 +84,32 @@ export async function follow(path: string, following: Following, signal: AbortSi
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Problem && error.status < 500 && error.status !== 429) throw error;
+    } finally {
+      watch.end();
     }
     following.onConnected?.(false);
     failures += 1;
     await pause(Math.min(WAIT_MS_MAX, parser.retryMs * 1.5 ** (failures - 1)), signal);
+  }
+}
+
+/** Calls `onSilence` once nothing was heard for so long; by the clock on the wall, which goes on while a computer sleeps. */
+class Watch {
+  private heardAt = Date.now();
+  private readonly timer: ReturnType<typeof setInterval>;
+
+  constructor(silenceMs: number, onSilence: () => void) {
+    this.timer = setInterval(() => {
+      if (Date.now() - this.heardAt > silenceMs) onSilence();
+    }, silenceMs / LOOKS_PER_SILENCE);
+  }
+
+  heard(): void {
+    this.heardAt = Date.now();
+  }
+
+  end(): void {
+    clearInterval(this.timer);
   }
 }
 

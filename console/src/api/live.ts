@@ -2,14 +2,17 @@
  * What happens to the account, laid over what the pages have read. One stream serves every tab of a browser: whoever holds the
  * lock follows it and tells the others, since a browser keeps only six connections to one host under HTTP/1.1.
  */
-import { type QueryClient, useQueryClient } from "@tanstack/react-query";
+import { type QueryClient, type QueryFilters, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
 import { type Schemas, session } from "./client";
-import { follow, type ServerEvent } from "./events";
+import { type Following, follow, type ServerEvent } from "./events";
+import { failed, isOpen, job as jobQuery } from "./queries";
 
 const PATH = "/api/v1/events";
 const LOCK = "fabric.events";
 const REREAD_MS = 3000;
+/** So many jobs are asked after one by one; if more have ended unseen, lists are read again. */
+const ASKED_AFTER_MAX = 20;
 /** A stream also ends by itself now and then; only one that stays away for longer is worth a word. */
 const CUT_MS = 5000;
 
@@ -27,6 +30,18 @@ export interface JobNow {
 }
 type MachineNow = Schemas["ProviderOut"] & { slots_busy: number; earned: Schemas["Money"] };
 type Job = Schemas["JobOut"];
+interface JobsEvent {
+  changed: JobNow[];
+  gone: string[];
+  /** `changed` is all that is followed. */
+  whole?: boolean;
+}
+interface MachinesEvent {
+  changed: MachineNow[];
+  gone: string[];
+  whole?: boolean;
+}
+const OF_ONE = new Set<unknown>(["one", "timeline", "bill", "results"]);
 
 /** A listed job as it is now. */
 export function jobAs(job: Job, now: JobNow): Job {
@@ -43,17 +58,33 @@ export function jobAs(job: Job, now: JobNow): Job {
 const isJob = (one: unknown): one is Job =>
   typeof one === "object" && one !== null && "progress" in one && "cost" in one;
 
-/** Lists of jobs, paged or not, with `changed` laid over them; anything else stays as it is. */
-export function listsAs(data: unknown, changed: ReadonlyMap<string, JobNow>): unknown {
+/** Lists of jobs, paged or not, with `change` made of each of their jobs. What stays as it is stays the same object: lists are long. */
+function mapped(data: unknown, change: (job: Job) => Job): unknown {
   if (typeof data !== "object" || data === null) return data;
-  if ("pages" in data && Array.isArray(data.pages))
-    return { ...data, pages: data.pages.map((page) => listsAs(page, changed)) };
-  if (!("data" in data) || !Array.isArray(data.data)) return data;
-  const lay = (one: unknown) => {
-    const now = isJob(one) ? changed.get(one.id) : undefined;
-    return isJob(one) && now ? jobAs(one, now) : one;
+  const renewed = (list: unknown[], one: (value: unknown) => unknown) => {
+    const next = list.map(one);
+    return next.some((value, index) => value !== list[index]) ? next : null;
   };
-  return { ...data, data: data.data.map(lay) };
+  if ("pages" in data && Array.isArray(data.pages)) {
+    const pages = renewed(data.pages, (page) => mapped(page, change));
+    return pages ? { ...data, pages } : data;
+  }
+  if (!("data" in data) || !Array.isArray(data.data)) return data;
+  const jobs = renewed(data.data, (one) => (isJob(one) ? change(one) : one));
+  return jobs ? { ...data, data: jobs } : data;
+}
+
+/** Lists of jobs with what is told of some laid over them. */
+function listsAs(data: unknown, changed: ReadonlyMap<string, JobNow>): unknown {
+  return mapped(data, (job) => {
+    const now = changed.get(job.id);
+    return now ? jobAs(job, now) : job;
+  });
+}
+
+/** Lists of jobs with this one as it is. */
+export function listsWith(data: unknown, job: Job): unknown {
+  return mapped(data, (one) => (one.id === job.id ? job : one));
 }
 
 function jobsOf(data: unknown): Job[] {
@@ -65,35 +96,87 @@ function jobsOf(data: unknown): Job[] {
 /** Lays one event over everything that was read; what it cannot tell is read again where a page shows it. */
 export function apply(client: QueryClient, event: ServerEvent): void {
   if (event.type === "start_over") {
-    for (const key of ["jobs", "machines", "wallet", "stats"]) void client.invalidateQueries({ queryKey: [key] });
+    startOver(client);
   } else if (event.type === "jobs") {
-    applyJobs(client, event.data.changed as JobNow[], event.data.gone as string[]);
+    applyJobs(client, event.data as unknown as JobsEvent);
   } else if (event.type === "machines") {
-    applyMachines(client, event.data.changed as MachineNow[], event.data.gone as string[]);
+    applyMachines(client, event.data as unknown as MachinesEvent);
   } else if (event.type === "wallet") {
     client.setQueryData(["wallet"], event.data as unknown as Schemas["WalletOut"]);
+    if (client.isFetching({ queryKey: ["wallet"], exact: true }))
+      readAgain(client, { queryKey: ["wallet"], exact: true });
     reread(client, "wallet");
   } else if (event.type === "network") {
     client.setQueryData(["stats"], event.data as unknown as Schemas["StatsOut"]);
   }
 }
 
-function applyJobs(client: QueryClient, changed: JobNow[], gone: string[]): void {
+/** Everything may be old, but what is read of one job only while that runs; what is not yet known of one its own stream tells. */
+function startOver(client: QueryClient): void {
+  for (const key of ["machines", "wallet", "stats"]) readAgain(client, { queryKey: [key] });
+  const runs = (id: unknown) => {
+    const job = client.getQueryData<Job>(["jobs", "one", id]);
+    return job !== undefined && isOpen(job);
+  };
+  readAgain(client, {
+    queryKey: ["jobs"],
+    predicate: ({ queryKey }) => !OF_ONE.has(queryKey[1]) || runs(queryKey[2]),
+  });
+}
+
+const waited = new WeakSet<object>();
+/**
+ * What fits is read again where a page shows it. What is on its way for the first time may have been answered before the change of
+ * which we hear now: it is read once more when it is there.
+ */
+export function readAgain(client: QueryClient, filters: QueryFilters): void {
+  for (const query of client.getQueryCache().findAll({ ...filters, fetchStatus: "fetching" })) {
+    if (query.state.data !== undefined || waited.has(query)) continue;
+    waited.add(query);
+    const after = () => {
+      waited.delete(query);
+      void client.invalidateQueries({ ...filters, queryKey: query.queryKey, exact: true });
+    };
+    query.promise?.then(after, after);
+  }
+  void client.invalidateQueries(filters);
+}
+
+function applyJobs(client: QueryClient, { changed, gone, whole }: JobsEvent): void {
   const now = new Map(changed.map((job) => [job.id, job]));
-  const lists = client.getQueriesData({ queryKey: ["jobs"] });
-  const before = new Map(lists.flatMap(([, data]) => jobsOf(data)).map((job) => [job.id, job.status]));
+  const shown = client.getQueriesData({ queryKey: ["jobs"] }).flatMap(([, data]) => jobsOf(data));
+  const before = new Map(shown.map((job) => [job.id, job.status]));
   // A new job, or one that stands in another state, belongs into other lists than before.
   const moved = gone.length > 0 || changed.some((job) => before.get(job.id) !== job.status);
   client.setQueriesData({ queryKey: ["jobs"] }, (data: unknown) => listsAs(data, now));
+  const lost = new Set(whole ? shown.map((job) => job.id).filter((id) => !now.has(id)) : gone);
+  askAfter(client, new Set(shown.filter((job) => isOpen(job) && lost.has(job.id)).map((job) => job.id)));
   if (!moved) return;
-  for (const kind of ["list", "recent"]) void client.invalidateQueries({ queryKey: ["jobs", kind] });
+  for (const kind of ["list", "recent"]) readAgain(client, { queryKey: ["jobs", kind] });
 }
 
-function applyMachines(client: QueryClient, changed: MachineNow[], gone: string[]): void {
+/** Jobs that we show as open and that nobody follows any more: they have ended, so each is asked after once. */
+function askAfter(client: QueryClient, ids: ReadonlySet<string>): void {
+  if (ids.size > ASKED_AFTER_MAX) void client.invalidateQueries({ queryKey: ["jobs"] });
+  else
+    for (const id of ids) {
+      client.fetchQuery({ ...jobQuery(id), staleTime: 0 }).then(
+        (job) => client.setQueriesData({ queryKey: ["jobs"] }, (data: unknown) => listsWith(data, job)),
+        () => client.invalidateQueries({ queryKey: ["jobs"] }),
+      );
+    }
+}
+
+function applyMachines(client: QueryClient, { changed, gone, whole }: MachinesEvent): void {
   const key = ["machines"];
   const known = client.getQueryData<{ data: Schemas["ProviderOut"][] }>(key);
-  if (!known || gone.length > 0 || changed.some((one) => !known.data.some((machine) => machine.id === one.id))) {
-    void client.invalidateQueries({ queryKey: key });
+  if (
+    whole ||
+    !known ||
+    gone.length > 0 ||
+    changed.some((one) => !known.data.some((machine) => machine.id === one.id))
+  ) {
+    readAgain(client, { queryKey: key, exact: true });
   } else {
     const now = new Map(changed.map((machine) => [machine.id, machine]));
     client.setQueryData(key, { ...known, data: known.data.map((machine) => now.get(machine.id) ?? machine) });
@@ -131,48 +214,64 @@ export function useCut(): boolean {
   );
 }
 
+/** A line that stands again: what a page could not read meanwhile is read now. */
+function lineStands(client: QueryClient): void {
+  setCut(false);
+  void client.refetchQueries({ type: "active", predicate: failed });
+}
+
+/** Where the account's stream was heard last, by whichever tab: who follows next goes on from there. */
+let heard: string | undefined;
+function hear(client: QueryClient, event: ServerEvent): void {
+  heard = event.mark ?? heard;
+  apply(client, event);
+}
+
 /** Follow the account for as long as somebody is signed in here. */
 export function useLive(): void {
   const client = useQueryClient();
-  useEffect(() => {
-    const controller = new AbortController();
-    const { signal } = controller;
-    const channel = new BroadcastChannel(LOCK);
-    channel.onmessage = ({ data }: MessageEvent<ServerEvent | { cut: boolean }>) =>
-      "cut" in data ? setCut(data.cut) : apply(client, data);
-    let away: ReturnType<typeof setTimeout> | undefined;
-    const tell = (next: boolean) => {
-      setCut(next);
-      channel.postMessage({ cut: next });
-    };
-    const lead = () =>
-      follow(
-        PATH,
-        {
-          onEvent: (event) => {
-            apply(client, event);
-            channel.postMessage(event);
-          },
-          onConnected: (connected) => {
-            if (connected) {
-              clearTimeout(away);
-              away = undefined;
-              tell(false);
-            } else {
-              away ??= setTimeout(() => tell(true), CUT_MS);
-            }
-          },
-          isLast: () => false,
-        },
-        signal,
-      );
-    const led = "locks" in navigator ? navigator.locks.request(LOCK, { signal }, lead) : lead();
-    led.catch(() => !signal.aborted && session.signedIn && setCut(true));
-    return () => {
-      controller.abort();
-      clearTimeout(away);
-      channel.close();
-      setCut(false);
-    };
-  }, [client]);
+  useEffect(() => followAccount(client), [client]);
+}
+
+/** Follow the account, or hear from the tab that does; ends with what is returned. */
+export function followAccount(client: QueryClient): () => void {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const channel = new BroadcastChannel(LOCK);
+  channel.onmessage = ({ data }: MessageEvent<ServerEvent | { cut: boolean }>) => {
+    if (!("cut" in data)) hear(client, data);
+    else if (data.cut) setCut(true);
+    else lineStands(client);
+  };
+  let away: ReturnType<typeof setTimeout> | undefined;
+  const following: Following = {
+    onEvent: (event) => {
+      hear(client, event);
+      channel.postMessage(event);
+    },
+    onConnected: (connected) => {
+      if (connected) {
+        clearTimeout(away);
+        away = undefined;
+        lineStands(client);
+        channel.postMessage({ cut: false });
+      } else {
+        away ??= setTimeout(() => {
+          setCut(true);
+          channel.postMessage({ cut: true });
+        }, CUT_MS);
+      }
+    },
+    isLast: () => false,
+  };
+  const lead = () => follow(PATH, following, signal, heard);
+  const led = "locks" in navigator ? navigator.locks.request(LOCK, { signal }, lead) : lead();
+  led.catch(() => !signal.aborted && session.signedIn && setCut(true));
+  return () => {
+    controller.abort();
+    clearTimeout(away);
+    channel.close();
+    heard = undefined;
+    setCut(false);
+  };
 }

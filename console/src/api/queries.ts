@@ -9,12 +9,27 @@ export const LOOK_AGAIN_MS = 5000;
 export type JobStatus = Schemas["JobOut"]["status"];
 type Page = { next_cursor?: string | null | undefined };
 
+const FAILED_AGAIN_MS = 10_000;
+/** Whether the same question may be answered another time. */
+const passes = (error: unknown) => !(error instanceof Problem && error.status < 500 && error.status !== 429);
+
+/** Whether a query failed for now; not a list of which some pages are there, as all of them would be read again. */
+export const failed = ({
+  state: { status, error, data },
+}: {
+  state: { status: string; error: unknown; data: unknown };
+}) => status === "error" && passes(error) && !(typeof data === "object" && data !== null && "pages" in data);
+
 export const queries = new QueryClient({
   defaultOptions: {
+    // The fabric may be on this machine: whether the browser believes that it is on line says nothing about it.
+    mutations: { networkMode: "always" },
     queries: {
+      networkMode: "always",
       staleTime: 2000,
-      retry: (failures, error) =>
-        failures < 2 && !(error instanceof Problem && error.status < 500 && error.status !== 429),
+      retry: (failures, error) => failures < 2 && passes(error),
+      // What could not be read for a while is read again by itself, for as long as a page shows it.
+      refetchInterval: (query) => (failed(query) ? FAILED_AGAIN_MS : false),
     },
   },
 });
@@ -56,11 +71,14 @@ export const results = (id: string) =>
     queryKey: ["jobs", "results", id],
     queryFn: () => api.get("/api/v1/jobs/{job_id}/results", { path: { job_id: id } }),
   });
+/** What the fabric works out, and no event tells: asked again once in a while. */
+const WORKED_OUT_MS = 30_000;
 export const models = infiniteQueryOptions({
   queryKey: ["models", "list"],
   queryFn: ({ pageParam }) => api.get("/api/v1/models", { query: { limit: PAGE, cursor: pageParam } }),
   initialPageParam: first,
   getNextPageParam: nextOf,
+  refetchInterval: WORKED_OUT_MS, // what could run them now
 });
 export const model = (reference: string) =>
   queryOptions({
@@ -78,7 +96,6 @@ export const machines = queryOptions({
   queryFn: () => api.get("/api/v1/providers", { query: { limit: 200 } }),
 });
 /** What the fabric works out for one machine: asked when its state changes and now and then, not at each of its heartbeats. */
-const WORKED_OUT_MS = 30_000;
 export const machineEarnings = (machine: Schemas["ProviderOut"]) =>
   queryOptions({
     queryKey: ["machine-earnings", machine.id],

@@ -1114,7 +1114,9 @@ export interface paths {
         };
         /**
          * List Offers
-         * @description Slots of machines that are online now, the cheapest first; with `model` the cheapest for an item of it, at what they ask for it.
+         * @description Slots of machines that are online now, the cheapest first.
+         *
+         *     With `model` those whose ONNX Runtime takes it and whose owners let it run, the cheapest for an item first, at what they ask for it.
          */
         get: operations["marketplace_list_offers"];
         put?: never;
@@ -2985,6 +2987,29 @@ export interface components {
             slots: components["schemas"]["SlotIn"][];
         };
         /**
+         * CapacityNowOut
+         * @description Which slots on line could run a model now.
+         */
+        CapacityNowOut: {
+            /** @description Of a million items on the cheapest slot of others, one item being too little to write down; null: there is none. */
+            price_per_million: components["schemas"]["Money"] | null;
+            /**
+             * Slots
+             * @description Of others, where jobs of yours may run.
+             */
+            slots: number;
+            /**
+             * Slots Free
+             * @description Of these, those that work on nothing.
+             */
+            slots_free: number;
+            /**
+             * Slots Own
+             * @description On your own machines: jobs run there only if they say so, and then cost nothing.
+             */
+            slots_own: number;
+        };
+        /**
          * CapacityOut
          * @description Slots that suit the job.
          */
@@ -4284,6 +4309,8 @@ export interface components {
             };
             /** Name */
             name: string;
+            /** @description Where models are listed or shown: what could run it now. */
+            now?: components["schemas"]["CapacityNowOut"] | null;
             /**
              * Operators
              * @description How often each operator occurs.
@@ -5881,6 +5908,11 @@ export interface components {
             enabled: boolean;
             /** Execution Provider */
             execution_provider: string;
+            /**
+             * Is Busy
+             * @description Whether it works on something now.
+             */
+            is_busy: boolean;
             /** Memory Gib */
             memory_gib: number;
             /**
@@ -5899,6 +5931,11 @@ export interface components {
             slot: number;
             /** Threads */
             threads: number;
+            /**
+             * Works On
+             * @description The model, by name; null: on nothing, or on a private model of somebody else.
+             */
+            works_on: string | null;
         };
         /**
          * SlotStateIn

@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { Schemas } from "../api/client";
 import { countText, plural, secondsText } from "../ui/amounts";
+import { inkOf, onInkChange } from "../ui/ink";
 
 type Timeline = Schemas["TimelineOut"];
 type Told = Schemas["SpanOut"];
@@ -92,7 +93,7 @@ export function Gantt({ timeline }: { timeline: Timeline }) {
       node.height = height * ratio;
       pen.scale(ratio, ratio);
       pen.font = `12px ${getComputedStyle(node).fontFamily}`;
-      const ink = colors(node);
+      const ink = inkOf(node);
       lanes.names.forEach((name, index) => {
         const y = index * LANE_PX;
         pen.fillStyle = ink("--sunk");
@@ -112,14 +113,7 @@ export function Gantt({ timeline }: { timeline: Timeline }) {
       pen.fillText(end, width - pen.measureText(end).width - 2, height - 6);
     };
     draw();
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    scheme.addEventListener("change", draw);
-    const themed = new MutationObserver(draw);
-    themed.observe(document.documentElement, { attributes: true });
-    return () => {
-      scheme.removeEventListener("change", draw);
-      themed.disconnect();
-    };
+    return onInkChange(draw);
   });
 
   const find = (event: React.PointerEvent) => {
@@ -152,17 +146,4 @@ export function Gantt({ timeline }: { timeline: Timeline }) {
       </figcaption>
     </figure>
   );
-}
-
-/** Canvas knows no `light-dark()`; the browser resolves a colour on an element. */
-function colors(node: HTMLElement): (name: string) => string {
-  const probe = document.createElement("i");
-  node.parentElement?.append(probe);
-  const known = new Map<string, string>();
-  for (const name of [...Object.values(COLORS), "--sunk", "--soft"]) {
-    probe.style.color = `var(${name})`;
-    known.set(name, getComputedStyle(probe).color);
-  }
-  probe.remove();
-  return (name) => known.get(name) ?? "gray";
 }

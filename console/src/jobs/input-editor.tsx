@@ -2,6 +2,7 @@ import { useState } from "react";
 import type { Schemas } from "../api/client";
 import { shapeText } from "../models/shape";
 import { bytesText, plural } from "../ui/amounts";
+import { Tabs } from "../ui/choose";
 import { DropZone } from "../ui/drop-zone";
 import { Field } from "../ui/small";
 import { acceptOf, type Draft, type Kind, NOTHING, NOUNS, withFiles, withTyped } from "./drafts";
@@ -33,59 +34,66 @@ export function InputEditor({
   const typable = kind === "tensor" || kind === "text";
   const [typing, setTyping] = useState(draft.typed !== "" || (typable && (kind === "text" || single)));
   const size = draft.files.reduce((total, file) => total + file.size, 0);
+  const head = (
+    <h3>
+      {name} <span className="soft small">{kind === "tensor" ? shapeText(tensor) : NOUNS[kind]}</span>
+    </h3>
+  );
+  const place =
+    typing && typable ? (
+      <Field
+        label={kind === "text" ? `Texts for ${name}` : `Values of ${name}`}
+        hint={
+          kind === "text"
+            ? single
+              ? "One line of text."
+              : "A text on each line; each is one item. A JSON list of texts is taken too."
+            : `${single ? "One item" : "One list for each item"}, such as ${exampleOf(tensor, single)}`
+        }
+        error={draft.problem}
+      >
+        <textarea
+          rows={single ? 3 : 6}
+          spellCheck={false}
+          value={draft.typed}
+          onChange={(event) => onChange(withTyped(event.target.value, kind, tensor))}
+        />
+      </Field>
+    ) : (
+      <>
+        <DropZone
+          label={single ? `A file for ${name}` : `Files for ${name}`}
+          accept={kind === "image" && !single ? `${acceptOf(kind)},.npy` : acceptOf(kind)}
+          multiple={!single}
+          onFiles={(files) =>
+            void withFiles(single ? files : [...draft.files, ...files].sort(byName), kind).then(onChange)
+          }
+          hint={single && !typable ? "One file." : HINTS[kind]}
+        />
+        {draft.problem && (
+          <p className="bad small" role="alert">
+            {draft.problem}
+          </p>
+        )}
+      </>
+    );
   return (
     <fieldset className="stack">
       <legend className="visually-hidden">Input {name}</legend>
-      <div className="row apart">
-        <h3>
-          {name} <span className="soft small">{kind === "tensor" ? shapeText(tensor) : NOUNS[kind]}</span>
-        </h3>
-        {typable && (
-          <div className="segments">
-            <button type="button" aria-pressed={!typing} onClick={() => setTyping(false)}>
-              Files
-            </button>
-            <button type="button" aria-pressed={typing} onClick={() => setTyping(true)}>
-              {kind === "text" ? "Text" : "JSON"}
-            </button>
-          </div>
-        )}
-      </div>
-      {typing && typable ? (
-        <Field
-          label={kind === "text" ? `Texts for ${name}` : `Values of ${name}`}
-          hint={
-            kind === "text"
-              ? single
-                ? "One line of text."
-                : "A text on each line; each is one item. A JSON list of texts is taken too."
-              : `${single ? "One item" : "One list for each item"}, such as ${exampleOf(tensor, single)}`
-          }
-          error={draft.problem}
+      {typable ? (
+        <Tabs
+          label={`How ${name} is given`}
+          names={{ files: "Files", typed: kind === "text" ? "Text" : "JSON" }}
+          value={typing ? "typed" : "files"}
+          onChange={(way) => setTyping(way === "typed")}
+          head={head}
         >
-          <textarea
-            rows={single ? 3 : 6}
-            spellCheck={false}
-            value={draft.typed}
-            onChange={(event) => onChange(withTyped(event.target.value, kind, tensor))}
-          />
-        </Field>
+          {place}
+        </Tabs>
       ) : (
         <>
-          <DropZone
-            label={single ? `A file for ${name}` : `Files for ${name}`}
-            accept={kind === "image" && !single ? `${acceptOf(kind)},.npy` : acceptOf(kind)}
-            multiple={!single}
-            onFiles={(files) =>
-              void withFiles(single ? files : [...draft.files, ...files].sort(byName), kind).then(onChange)
-            }
-            hint={single && !typable ? "One file." : HINTS[kind]}
-          />
-          {draft.problem && (
-            <p className="bad small" role="alert">
-              {draft.problem}
-            </p>
-          )}
+          {head}
+          {place}
         </>
       )}
       {(draft.files.length > 0 || draft.kept || draft.count !== null) && (

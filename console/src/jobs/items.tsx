@@ -4,6 +4,7 @@ import { useEffect, useState } from "react";
 import { type Schemas, send } from "../api/client";
 import { countText } from "../ui/amounts";
 import { Bar, Code, Failure, Skeleton } from "../ui/small";
+import { Tip } from "../ui/tip";
 import { Picture } from "./picture";
 
 type Job = Schemas["JobOut"];
@@ -96,7 +97,9 @@ function Value({ of }: { of: unknown }) {
         return (
           // biome-ignore lint/suspicious/noArrayIndexKey: a rank is its place
           <li key={place}>
-            <span title={one.box ? `at ${one.box.map((side) => Math.round(side)).join(", ")}` : label}>{label}</span>
+            <Tip says={one.box ? `${label}, at ${one.box.map((side) => Math.round(side)).join(", ")}` : label} taps>
+              <span>{label}</span>
+            </Tip>
             <Bar done={one.score} total={1} label={label} />
             <span className="num right">{one.score.toPrecision(3)}</span>
           </li>

@@ -1,7 +1,7 @@
 /** What the pages of jobs read, and how a change of one job reaches the lists without loading thousands again. */
 import { infiniteQueryOptions, type QueryClient, queryOptions } from "@tanstack/react-query";
 import { api, type Schemas } from "../api/client";
-import { type JobStatus, PAGE } from "../api/queries";
+import { type JobStatus, job as jobQuery, PAGE } from "../api/queries";
 
 type Job = Schemas["JobOut"];
 export interface JobSearch {
@@ -39,11 +39,22 @@ export const newestJobs = (search: JobSearch) =>
     queryFn: () => api.get("/api/v1/jobs", { query: { limit: PAGE, ...wanted(search) } }),
   });
 
-/** The list with the newest page laid over it: each job once, as it was told last. */
-export function withNewest(older: readonly Job[], newest: readonly Job[]): Job[] {
-  if (newest.length === 0) return [...older];
-  const told = new Set(newest.map((job) => job.id));
-  return [...newest, ...older.filter((job) => !told.has(job.id))];
+type Newest = { data: readonly Job[]; next_cursor?: string | null | undefined };
+
+/**
+ * The list with the newest page laid over it: each job once, and none that has left what is looked for. As far as the newest page
+ * reaches it alone counts; ids grow with time, so its last one says how far that is.
+ */
+export function withNewest(older: readonly Job[], newest: Newest | undefined, search: JobSearch): Job[] {
+  const reach = newest?.next_cursor ? newest.data.at(-1)?.id : undefined;
+  const below = newest ? older.filter((job) => reach !== undefined && job.id < reach) : older;
+  return [...(newest?.data ?? []), ...below].filter((job) => fits(job, search));
+}
+
+/** Whether a job, as events have left it, still belongs into a list; its model and time never change. */
+function fits(job: Job, { status, label }: JobSearch): boolean {
+  const [name = "", ...value] = label?.split(":") ?? [];
+  return (!status || job.status === status) && (!label || job.labels[name] === value.join(":"));
 }
 
 /** A job is otherwise than the lists say. */
@@ -86,6 +97,13 @@ export const jobRequest = (id: string) =>
     queryFn: () => api.get("/api/v1/jobs/{job_id}/request", { path: { job_id: id } }),
     staleTime: Number.POSITIVE_INFINITY,
   });
+/** What the page of a job needs first, asked for at once and beside the page's own code. */
+export function lookAhead(client: QueryClient, id: string): void {
+  void client.prefetchQuery(jobQuery(id));
+  void client.prefetchQuery(timeline(id));
+  void client.prefetchQuery(bill(id));
+  void client.prefetchQuery(jobRequest(id));
+}
 export const templates = queryOptions({
   queryKey: ["templates"],
   queryFn: () => api.get("/api/v1/job-templates", { query: { limit: PAGE } }),

@@ -7,6 +7,7 @@ import { readNpy } from "../tensors/npy";
 import { bytesText } from "../ui/amounts";
 import { Icon } from "../ui/icons";
 import { Ago, Empty, Failure, Skeleton } from "../ui/small";
+import { Tip } from "../ui/tip";
 import { toast, toastError } from "../ui/toasts";
 import { saveAs } from "./download";
 import { givenInputs } from "./drafts";
@@ -151,16 +152,11 @@ function Everything({ job }: { job: Schemas["JobOut"] }) {
     <fieldset className="row">
       <legend className="visually-hidden">Download everything</legend>
       {(Object.keys(FORMATS) as (keyof typeof FORMATS)[]).map((format) => (
-        <button
-          type="button"
-          className="button small"
-          key={format}
-          title={FORMATS[format][1]}
-          disabled={busy !== null}
-          onClick={() => take(format)}
-        >
-          <Icon name="download" size={15} /> {busy === format ? "Fetching …" : FORMATS[format][0]}
-        </button>
+        <Tip key={format} says={FORMATS[format][1]}>
+          <button type="button" className="button small" disabled={busy !== null} onClick={() => take(format)}>
+            <Icon name="download" size={15} /> {busy === format ? "Fetching …" : FORMATS[format][0]}
+          </button>
+        </Tip>
       ))}
     </fieldset>
   );

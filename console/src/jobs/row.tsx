@@ -20,7 +20,7 @@ export function JobRow({ job }: { job: Job }) {
           <LabelChips labels={job.labels} />
         </span>
         <span className="small soft">
-          <Ago at={job.created_at} />
+          <Ago at={job.created_at} within />
           {" · "}
           {plural(progress.items_total, "item")}
           {job.started_at && ` · ${secondsText(job.run_s)}`}
@@ -39,12 +39,9 @@ export function JobRow({ job }: { job: Job }) {
         </span>
       )}
       <span className="right stack tight job-end">
-        <Status of={job.status}>
-          {job.status === "succeeded" && progress.items_failed > 0
-            ? `succeeded, ${progress.items_failed} failed`
-            : job.status}
-        </Status>
+        <Status of={job.status} />
         <span className="small soft">
+          {progress.items_failed > 0 && <span className="bad">{plural(progress.items_failed, "item")} failed · </span>}
           <Money of={job.cost.captured} />
         </span>
       </span>

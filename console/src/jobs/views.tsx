@@ -1,8 +1,10 @@
 /** One output as what it is: labels, the most likely classes, pictures, a table, or a summary of the numbers. */
 import { useEffect, useMemo, useRef, useState } from "react";
-import { areProbabilities, itemSize, itemValues, summarise, type Tensor, topK } from "../tensors/npy";
+import { areProbabilities, itemSize, itemValues, type Summary, summarise, type Tensor, topK } from "../tensors/npy";
 import { countText, plural } from "../ui/amounts";
+import { Bars } from "../ui/bars";
 import { Bar } from "../ui/small";
+import { Tip } from "../ui/tip";
 import { Picture } from "./picture";
 
 const TILES = 48;
@@ -113,7 +115,9 @@ function Classes({ tensor, labels, failed, files, name }: ShownProps) {
               const label = labels?.[index] ?? String(index);
               return (
                 <li key={index}>
-                  <span title={label}>{label}</span>
+                  <Tip says={label} taps>
+                    <span>{label}</span>
+                  </Tip>
                   <Bar done={(value - least) / range} total={1} label={label} />
                   <span className="num right">{shares ? `${(100 * value).toFixed(1)} %` : value.toPrecision(4)}</span>
                 </li>
@@ -278,7 +282,6 @@ function Table(props: ShownProps) {
 
 function Numbers({ tensor }: ShownProps) {
   const summary = useMemo(() => summarise(tensor.values), [tensor]);
-  const most = Math.max(...summary.histogram, 1);
   const first = itemValues(tensor, 0).slice(0, 12);
   return (
     <div className="stack">
@@ -290,21 +293,53 @@ function Numbers({ tensor }: ShownProps) {
           </div>
         ))}
       </dl>
-      <div
-        className="histogram"
-        role="img"
-        aria-label={`Histogram of ${plural(summary.count, "value")} from ${summary.min} to ${summary.max}`}
-      >
-        {summary.histogram.map((count, bin) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: a bin is its index
-          <i key={bin} style={{ height: `${(100 * count) / most}%` }} title={countText(count)} />
-        ))}
-      </div>
+      {summary.count > 0 && <Histogram of={summary} />}
       <p className="small soft wrap">
         {plural(summary.count, "value")}
         {summary.notFinite > 0 && `, ${countText(summary.notFinite)} not finite`}. The first item begins{" "}
         {first.map((value) => Number(value.toPrecision(5))).join(", ")} …
       </p>
     </div>
+  );
+}
+
+const round = (value: number) => String(Number(value.toPrecision(3)));
+
+/** How many values lie where. */
+function Histogram({ of }: { of: Summary }) {
+  const bars = useMemo(() => {
+    const wide = (of.max - of.min || 1) / of.histogram.length;
+    return of.histogram.map((count, bin) => ({
+      label: round(of.min + bin * wide),
+      words: `from ${round(of.min + bin * wide)} to ${round(of.min + (bin + 1) * wide)}`,
+      amount: count,
+      shown: countText(count),
+      said: plural(count, "value"),
+    }));
+  }, [of]);
+  return (
+    <Bars
+      name="Histogram"
+      bars={bars}
+      whole={[`Histogram from ${round(of.min)} to ${round(of.max)}`, plural(of.count, "value")]}
+      tickText={countText}
+    >
+      <table>
+        <thead>
+          <tr>
+            <th>Values</th>
+            <th className="num">How many</th>
+          </tr>
+        </thead>
+        <tbody>
+          {bars.map((bar) => (
+            <tr key={bar.words}>
+              <td>{bar.words}</td>
+              <td className="num">{bar.shown}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Bars>
   );
 }

@@ -1,6 +1,9 @@
 /** What a machine earned: today, this month, ever, and a bar for each day. */
+import { useMemo } from "react";
 import type { Schemas } from "../api/client";
+import { PlayMoney } from "../shell";
 import { plural, secondsText } from "../ui/amounts";
+import { DayBars } from "../ui/day-bars";
 import { Money } from "../ui/small";
 
 type Amount = Schemas["Money"];
@@ -13,31 +16,39 @@ export interface MachineEarnings {
   /** False: play money. */
   livemode: boolean;
 }
+const SPANS = { today: "Earned today", month: "This month", total: "Ever" } as const;
 
 export function Earnings({ of }: { of: MachineEarnings }) {
-  const most = Math.max(1, ...of.days.map((day) => day.earned.usd_nanos));
+  const days = useMemo(
+    () =>
+      of.days.map(({ day, earned, seconds, subtasks }) => ({
+        day,
+        amount: earned,
+        ...(subtasks > 0 && { note: `${plural(subtasks, "part")} in ${secondsText(seconds)}` }),
+      })),
+    [of.days],
+  );
   return (
     <div className="earnings">
-      <dl className="row">
+      <dl>
         {(["today", "month", "total"] as const).map((span) => (
           <div key={span}>
-            <dt className="small soft">{span === "month" ? "this month" : span === "total" ? "ever" : span}</dt>
+            <dt className="small soft">{SPANS[span]}</dt>
             <dd>
               <Money of={of[span]} />
             </dd>
           </div>
         ))}
+        {!of.livemode && (
+          <div>
+            <dt className="visually-hidden">Kind of money</dt>
+            <dd className="plain">
+              <PlayMoney />
+            </dd>
+          </div>
+        )}
       </dl>
-      {!of.livemode && <span className="badge play">play money</span>}
-      <div className="histogram small-bars" role="img" aria-label={`Earned in ${plural(of.days.length, "day")}`}>
-        {of.days.map(({ day, earned, seconds, subtasks }) => (
-          <i
-            key={day}
-            style={{ height: `${(100 * earned.usd_nanos) / most}%` }}
-            title={`${day}: $${earned.usd} for ${plural(subtasks, "part")}, ${secondsText(seconds)}`}
-          />
-        ))}
-      </div>
+      <DayBars name="Earned" kind="earned" days={days} height={104} />
     </div>
   );
 }

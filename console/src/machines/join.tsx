@@ -84,11 +84,14 @@ export function Join({ known, onClose }: { known: readonly Machine[]; onClose: (
               <b>3</b> See it come
             </h3>
             {arrived ? (
-              <p>
+              <div className="row">
                 <Status of={arrived.status}>
                   {arrived.name} is {arrived.status}
                 </Status>
-              </p>
+                <button type="button" className="button small" onClick={onClose}>
+                  Done
+                </button>
+              </div>
             ) : (
               <p className="soft">
                 <Status of="running">waiting for it</Status>

@@ -2,9 +2,11 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { api, type Schemas } from "../api/client";
+import { Switch } from "../ui/choose";
 import { Confirm } from "../ui/dialog";
+import { Menu } from "../ui/menu";
 import { Ago, Bar, Id, Money, Status } from "../ui/small";
-import { toast, toastError } from "../ui/toasts";
+import { toast, toastError, type Undo } from "../ui/toasts";
 import { Earnings, type MachineEarnings } from "./earnings";
 import { deviceText, type Live, liveOf } from "./live";
 import { MachineSchedule } from "./schedule";
@@ -27,12 +29,12 @@ export function MachineSheet({
   const client = useQueryClient();
   const [asking, setAsking] = useState<Asked | null>(null);
   const renew = () => client.invalidateQueries({ queryKey: ["machines"] });
-  const change = (body: Change, words: string) =>
+  const change = (body: Change, words: string, undo?: Undo) =>
     api
       .patch("/api/v1/providers/{provider_id}", { path: { provider_id: machine.id }, body: { slots: [], ...body } })
       .then(async () => {
         await renew();
-        toast(words);
+        toast(words, undo);
       });
   const live = liveOf(machine);
   const lives = machine.status === "online" || machine.status === "draining" || machine.status === "paused";
@@ -65,10 +67,7 @@ export function MachineSheet({
                 slot={slot}
                 state={lives ? live.slots.get(slot.slot) : undefined}
                 onSwitch={(enabled) =>
-                  change(
-                    { slots: [{ slot: slot.slot, enabled }] },
-                    `Slot ${slot.slot} is switched ${enabled ? "on" : "off"}.`,
-                  )
+                  change(...switched(slot, enabled), { act: () => change(...switched(slot, !enabled)) })
                 }
               />
             ))}
@@ -84,6 +83,11 @@ export function MachineSheet({
   );
 }
 
+/** The change that gives a slot work or takes it away, and how it is told. */
+function switched({ slot }: Slot, enabled: boolean): [Change, string] {
+  return [{ slots: [{ slot, enabled }] }, `Slot ${slot} is switched ${enabled ? "on" : "off"}.`];
+}
+
 function MachineHead({
   machine,
   lives,
@@ -92,7 +96,7 @@ function MachineHead({
 }: {
   machine: Machine;
   lives: boolean;
-  change: (body: Change, words: string) => Promise<void>;
+  change: (body: Change, words: string, undo?: Undo) => Promise<void>;
   ask: (what: Asked) => void;
 }) {
   const facts = machine.capabilities as { cpu?: string; cpu_cores?: number; memory_gib?: number };
@@ -127,7 +131,9 @@ function MachineHead({
             type="button"
             className="button small"
             onClick={() =>
-              change({ state: "paused" }, `${machine.name} is paused. What runs is finished.`).catch(toastError)
+              change({ state: "paused" }, `${machine.name} is paused. What runs is finished.`, {
+                act: () => change({ state: "online" }, `${machine.name} takes work again.`),
+              }).catch(toastError)
             }
           >
             Pause
@@ -136,14 +142,14 @@ function MachineHead({
         <button type="button" className="button small" onClick={() => ask("settings")}>
           Price
         </button>
-        {lives && (
-          <button type="button" className="button small" onClick={() => ask("drain")}>
-            Drain
-          </button>
-        )}
-        <button type="button" className="button danger small" onClick={() => ask("remove")}>
-          Remove
-        </button>
+        <Menu
+          small
+          label={`More for ${machine.name}`}
+          deeds={[
+            lives ? { name: "Drain", act: () => ask("drain") } : null,
+            { name: "Remove", danger: true, act: () => ask("remove") },
+          ]}
+        />
       </div>
     </div>
   );
@@ -172,7 +178,7 @@ function SlotRow({
       <td className="num" data-label="Memory">
         {slot.memory_gib.toFixed(1)} GiB
       </td>
-      <td data-label="Now">{slot.enabled ? (state ?? "off line") : "switched off"}</td>
+      <td data-label="Now">{nowText(slot, state)}</td>
       <td className="num" data-label="For an hour">
         <span>
           <Money of={slot.price_per_hour} />
@@ -180,16 +186,25 @@ function SlotRow({
         </span>
       </td>
       <td data-label="Takes work">
-        <input
-          type="checkbox"
-          className="switch"
-          aria-label={`Slot ${slot.slot} takes work`}
+        <Switch
+          label={`Slot ${slot.slot} takes work`}
           checked={slot.enabled}
-          onChange={(event) => void onSwitch(event.target.checked).catch(toastError)}
+          onChange={(enabled) => void onSwitch(enabled).catch(toastError)}
         />
       </td>
     </tr>
   );
+}
+
+/** What a slot does now; `state`: what its agent said of it last. */
+function nowText(slot: Slot, state: string | undefined): ReactNode {
+  if (slot.is_busy)
+    return (
+      <span className="status accent live">
+        {slot.works_on ? `works on ${slot.works_on}` : "works on a private model"}
+      </span>
+    );
+  return slot.enabled ? (state ?? "off line") : "switched off";
 }
 
 /** How busy and how hot it is. */
@@ -254,7 +269,7 @@ function Asking({
 }: {
   what: Asked;
   machine: Machine;
-  change: (body: Change, words: string) => Promise<void>;
+  change: (body: Change, words: string, undo?: Undo) => Promise<void>;
   renew: () => Promise<void>;
   onClose: () => void;
 }) {

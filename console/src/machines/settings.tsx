@@ -2,6 +2,7 @@
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Schemas } from "../api/client";
+import { Act } from "../ui/act";
 import { typedAmount } from "../ui/amounts";
 import { Dialog } from "../ui/dialog";
 import { Failure, Field } from "../ui/small";
@@ -70,9 +71,13 @@ export function MachineSettings({
         </Field>
         {error !== null && <Failure error={error} />}
         <div className="row">
-          <button type="submit" className="button primary" disabled={!(auto || exact) || !name.trim()}>
+          <Act
+            type="submit"
+            className="button primary"
+            because={!name.trim() ? "Give it a name." : auto || exact ? null : "Write a price such as 0.05."}
+          >
             Set it
-          </button>
+          </Act>
           <button type="button" className="button" onClick={onClose}>
             Keep it
           </button>

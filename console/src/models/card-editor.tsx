@@ -1,5 +1,6 @@
 import { useState } from "react";
 import type { Schemas } from "../api/client";
+import { Choose, Tabs } from "../ui/choose";
 import { Field } from "../ui/small";
 import { toastError } from "../ui/toasts";
 import { cardOf, formOf, type InputForm, inTheForm, SCALES, type Scale } from "./card";
@@ -48,89 +49,74 @@ export function CardEditor({
         }
       }}
     >
-      <div className="segments">
-        <button type="button" aria-pressed={json === null} onClick={() => setJson(null)}>
-          Form
-        </button>
-        <button
-          type="button"
-          aria-pressed={json !== null}
-          onClick={() => json === null && setJson(JSON.stringify(said(), null, 2))}
-        >
-          The whole card
-        </button>
-      </div>
-      {json !== null && (
-        <Field
-          label="The card"
-          hint="Everything that a card may say: codecs, crops, steps after the model. What is left out gets its default."
-        >
-          <textarea rows={22} spellCheck={false} value={json} onChange={(event) => setJson(event.target.value)} />
-        </Field>
-      )}
-      {json === null && (
-        <>
-          <Field label="Description">
-            <input
-              type="text"
-              maxLength={300}
-              value={description}
-              onChange={(event) => setDescription(event.target.value)}
-            />
+      <Tabs
+        label="How the card is edited"
+        names={{ form: "Form", whole: "The whole card" }}
+        value={json === null ? "form" : "whole"}
+        onChange={(way) => setJson(way === "form" ? null : JSON.stringify(said(), null, 2))}
+      >
+        {json !== null && (
+          <Field
+            label="The card"
+            hint="Everything that a card may say: codecs, crops, steps after the model. What is left out gets its default."
+          >
+            <textarea rows={22} spellCheck={false} value={json} onChange={(event) => setJson(event.target.value)} />
           </Field>
-          {Object.entries(model.inputs).map(([name, tensor]) => {
-            const form = inputs[name] ?? formOf(model, name);
-            return (
-              <fieldset className="stack" key={name}>
-                <legend className="label">
-                  Input {name} <span className="soft small">{shapeText(tensor)}</span>
-                </legend>
-                {!inTheForm(model, name) && (
-                  <p className="small soft">
-                    Read as {String((model.card.inputs as Record<string, { codec?: string }>)[name]?.codec)}; the whole
-                    card says how.
-                  </p>
-                )}
-                {inTheForm(model, name) && (
-                  <div className="segments">
-                    <button
-                      type="button"
-                      aria-pressed={form.codec === "tensor"}
-                      onClick={() => change(name, { codec: "tensor" })}
-                    >
-                      Numbers
-                    </button>
-                    <button
-                      type="button"
-                      aria-pressed={form.codec === "image"}
-                      onClick={() => change(name, { codec: "image" })}
-                    >
-                      Pictures
-                    </button>
-                  </div>
-                )}
-                {form.codec === "image" && inTheForm(model, name) && (
-                  <ImageForm form={form} onChange={(part) => change(name, part)} />
-                )}
-              </fieldset>
-            );
-          })}
-          <details>
-            <summary>Names of classes</summary>
-            <div className="stack labels">
-              {Object.keys(model.outputs).map((name) => (
-                <Field key={name} label={`Output ${name}`} hint="One a line, in the order of the model.">
-                  <textarea
-                    rows={4}
-                    value={labels[name] ?? ""}
-                    onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))}
-                  />
-                </Field>
-              ))}
-            </div>
-          </details>
-        </>
-      )}
+        )}
+        {json === null && (
+          <>
+            <Field label="Description">
+              <input
+                type="text"
+                maxLength={300}
+                value={description}
+                onChange={(event) => setDescription(event.target.value)}
+              />
+            </Field>
+            {Object.entries(model.inputs).map(([name, tensor]) => {
+              const form = inputs[name] ?? formOf(model, name);
+              return (
+                <fieldset className="stack" key={name}>
+                  <legend className="label">
+                    Input {name} <span className="soft small">{shapeText(tensor)}</span>
+                  </legend>
+                  {!inTheForm(model, name) && (
+                    <p className="small soft">
+                      Read as {String((model.card.inputs as Record<string, { codec?: string }>)[name]?.codec)}; the
+                      whole card says how.
+                    </p>
+                  )}
+                  {inTheForm(model, name) && (
+                    <Choose
+                      label={`What ${name} is`}
+                      names={{ tensor: "Numbers", image: "Pictures" }}
+                      value={form.codec}
+                      onChange={(codec) => change(name, { codec })}
+                    />
+                  )}
+                  {form.codec === "image" && inTheForm(model, name) && (
+                    <ImageForm form={form} onChange={(part) => change(name, part)} />
+                  )}
+                </fieldset>
+              );
+            })}
+            <details>
+              <summary>Names of classes</summary>
+              <div className="stack labels">
+                {Object.keys(model.outputs).map((name) => (
+                  <Field key={name} label={`Output ${name}`} hint="One a line, in the order of the model.">
+                    <textarea
+                      rows={4}
+                      value={labels[name] ?? ""}
+                      onChange={(event) => setLabels((all) => ({ ...all, [name]: event.target.value }))}
+                    />
+                  </Field>
+                ))}
+              </div>
+            </details>
+          </>
+        )}
+      </Tabs>
       <div>
         <button type="submit" className="button primary" disabled={busy}>
           {busy ? "Measuring …" : verb}

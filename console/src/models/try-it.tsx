@@ -11,6 +11,7 @@ import { jobChanged } from "../jobs/queries";
 import { Results } from "../jobs/results";
 import { uploaded } from "../jobs/upload";
 import { waitingWords } from "../jobs/words";
+import { Act } from "../ui/act";
 import { secondsText } from "../ui/amounts";
 import { Failure, Money, Skeleton, Status } from "../ui/small";
 
@@ -78,9 +79,14 @@ export function TryIt({ model }: { model: Model }) {
       {(error ?? quote.error) !== null && <Failure error={error ?? quote.error} />}
       {items !== null && items > 1 && <p className="small bad">This is {items} items; give one, or start a job.</p>}
       <div className="row">
-        <button type="button" className="button primary" disabled={items !== 1 || busy} onClick={() => void go()}>
+        <Act
+          type="button"
+          className="button primary"
+          because={busy ? "It is being sent." : items === 1 ? null : "Give one item first."}
+          onClick={() => void go()}
+        >
           {busy ? "Sending …" : "Try it"}
-        </button>
+        </Act>
       </div>
       {tried && <Tried key={tried} id={tried} />}
     </section>

@@ -8,6 +8,7 @@ import { bytesText } from "../ui/amounts";
 import { Confirm } from "../ui/dialog";
 import { Icon } from "../ui/icons";
 import { Ago, Failure, Skeleton } from "../ui/small";
+import { Tip } from "../ui/tip";
 import { toast } from "../ui/toasts";
 
 type Model = Schemas["ModelOut"];
@@ -43,15 +44,16 @@ export function Versions({ model }: { model: Model }) {
               </span>
             </span>
             {model.own && all.length > 1 && (
-              <button
-                type="button"
-                className="icon-button"
-                title="Retire this version"
-                aria-label={`Retire version ${version.version}`}
-                onClick={() => setDeleting(version)}
-              >
-                <Icon name="close" size={15} />
-              </button>
+              <Tip says="Retire this version">
+                <button
+                  type="button"
+                  className="icon-button"
+                  aria-label={`Retire version ${version.version}`}
+                  onClick={() => setDeleting(version)}
+                >
+                  <Icon name="close" size={15} />
+                </button>
+              </Tip>
             )}
           </li>
         ))}

@@ -16,14 +16,19 @@ export function Gate() {
   const { reached, refused_total, refused = [], latest = [] } = query.data;
   if (!reached) {
     return (
-      <Empty title="No gate answers here">
-        Where machines join from elsewhere, a gate stands between them and this fabric, and tells here what it refused.
-      </Empty>
+      <section className="sheet">
+        <Empty title="No gate answers here">
+          Where machines join from elsewhere, a gate stands between them and this fabric, and tells here what it
+          refused.
+        </Empty>
+      </section>
     );
   }
   if (latest.length === 0) {
     return (
-      <Empty title="Nothing was refused">Every call of a machine since the gate started was one it may make.</Empty>
+      <section className="sheet">
+        <Empty title="Nothing was refused">Every call of a machine since the gate started was one it may make.</Empty>
+      </section>
     );
   }
   return (

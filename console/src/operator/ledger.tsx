@@ -3,6 +3,7 @@ import { api } from "../api/client";
 import { PlayMoney } from "../shell";
 import { plural } from "../ui/amounts";
 import { Failure, Money, Skeleton } from "../ui/small";
+import { Tip } from "../ui/tip";
 
 const KINDS: Record<string, string> = {
   "platform:stripe": "Money at the payment service",
@@ -46,7 +47,11 @@ export function Ledger() {
             <dl className="pairs">
               {books.data.kinds.map((one) => (
                 <div key={one.kind} className="pair">
-                  <dt title={one.kind}>{KINDS[one.kind] ?? one.kind}</dt>
+                  <dt>
+                    <Tip says={one.kind} taps>
+                      <span>{KINDS[one.kind] ?? one.kind}</span>
+                    </Tip>
+                  </dt>
                   <dd className="num">
                     <Money of={one.balance} aligned />
                   </dd>

@@ -1,8 +1,10 @@
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, type Schemas } from "../api/client";
+import { Act } from "../ui/act";
 import { Dialog } from "../ui/dialog";
 import { Ago, Failure, Field, Status } from "../ui/small";
+import { Tip } from "../ui/tip";
 import { toast } from "../ui/toasts";
 import { FIRST, nextOf, Owner, Paged, StatesHead } from "./paged";
 
@@ -40,9 +42,9 @@ export function AllMachines({ user }: { user: string | undefined }) {
           <tr key={machine.id}>
             <td data-label="Machine">
               <span className="stack tight">
-                <strong className="wrap" title={machine.id}>
-                  {machine.name}
-                </strong>
+                <Tip says={machine.id} taps>
+                  <strong className="wrap">{machine.name}</strong>
+                </Tip>
                 <span className="small soft">
                   {machine.region}, {machine.isolation}
                   {machine.address && `, from ${machine.address}`}
@@ -125,9 +127,9 @@ function Ban({ machine, onClose }: { machine: Machine; onClose: () => void }) {
         </Field>
         {error !== null && <Failure error={error} />}
         <div className="row">
-          <button type="submit" className="button danger primary" disabled={!reason.trim()}>
+          <Act type="submit" className="button danger primary" because={reason.trim() ? null : "Say why first."}>
             Ban it
-          </button>
+          </Act>
           <button type="button" className="button" onClick={onClose}>
             Leave it
           </button>

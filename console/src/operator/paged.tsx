@@ -2,7 +2,9 @@
 import type { UseInfiniteQueryResult } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
+import { Choose } from "../ui/choose";
 import { Empty, Failure, Older, Skeleton } from "../ui/small";
+import { Tip } from "../ui/tip";
 
 interface Page<T> {
   data: T[];
@@ -64,14 +66,12 @@ export function StatesHead<S extends string>({
     <>
       <div className="sheet-head">
         <h2>{title}</h2>
-        <fieldset className="segments">
-          <legend className="visually-hidden">Only those that are</legend>
-          {[null, ...states].map((one) => (
-            <button type="button" key={one ?? "all"} aria-pressed={one === shown} onClick={() => show(one)}>
-              {one ?? "all"}
-            </button>
-          ))}
-        </fieldset>
+        <Choose
+          label="Only those that are"
+          names={Object.fromEntries(["all", ...states].map((one) => [one, one])) as Record<S | "all", string>}
+          value={shown ?? "all"}
+          onChange={(state) => show(state === "all" ? null : (state as S))}
+        />
       </div>
       {user && (
         <div className="sheet-head">
@@ -85,9 +85,11 @@ export function StatesHead<S extends string>({
 /** Whose something is; leads to all that they have of it. */
 export function Owner({ id, email, part }: { id: string; email: string; part: "jobs" | "machines" }) {
   return (
-    <Link to="/operator" search={{ part, user: id }} className="wrap" title={id}>
-      {email}
-    </Link>
+    <Tip says={id}>
+      <Link to="/operator" search={{ part, user: id }} className="wrap">
+        {email}
+      </Link>
+    </Tip>
   );
 }
 

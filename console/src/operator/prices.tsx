@@ -1,6 +1,7 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, type Schemas } from "../api/client";
+import { Act } from "../ui/act";
 import { Ago, Failure, Field, Older, Skeleton } from "../ui/small";
 import { toast } from "../ui/toasts";
 import { FIRST, nextOf } from "./paged";
@@ -220,9 +221,13 @@ function Decision({
       </Field>
       {error !== null && <Failure error={error} />}
       <div>
-        <button type="submit" className="button primary" disabled={wrong || !reason.trim()}>
+        <Act
+          type="submit"
+          className="button primary"
+          because={wrong ? "The commission is not right yet." : reason.trim() ? null : "Say why first."}
+        >
           Decide
-        </button>
+        </Act>
       </div>
     </form>
   );

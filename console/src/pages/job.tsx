@@ -1,4 +1,4 @@
-import { usePrefetchQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { api, type Schemas } from "../api/client";
@@ -10,12 +10,14 @@ import { Gantt } from "../jobs/gantt";
 import { LabelsEditor } from "../jobs/labels";
 import { useJob } from "../jobs/live";
 import { Progress } from "../jobs/progress";
-import { bill as billQuery, jobChanged, jobRenewed, jobRequest, timeline as timelineQuery } from "../jobs/queries";
+import { jobChanged, jobRenewed, jobRequest, timeline as timelineQuery } from "../jobs/queries";
 import { Results } from "../jobs/results";
 import { jobSnippets, shortened, submitSnippets } from "../jobs/snippets";
 import { waitingWords } from "../jobs/words";
 import { job as route } from "../router";
+import { Act } from "../ui/act";
 import { countText, plural, typedAmount } from "../ui/amounts";
+import { Choose } from "../ui/choose";
 import { Confirm, Dialog } from "../ui/dialog";
 import { Ago, Failure, Field, Head, Id, Money, Skeleton, Status } from "../ui/small";
 import { SnippetTabs } from "../ui/snippets";
@@ -26,9 +28,6 @@ type Job = Schemas["JobOut"];
 
 export function JobPage() {
   const { id } = route.useParams();
-  // Asked for beside the job and not after it; a large job's timeline takes the longest.
-  usePrefetchQuery(timelineQuery(id));
-  usePrefetchQuery(billQuery(id));
   const { data: job, error, isPending, refetch, connected } = useJob(id);
   const [asking, setAsking] = useState<"cancel" | "budget" | null>(null);
   const client = useQueryClient();
@@ -220,15 +219,12 @@ function FromCode({ job }: { job: Job }) {
   return (
     <section className="sheet">
       <h2>The same from code</h2>
-      <fieldset className="segments">
-        <legend className="visually-hidden">What to do</legend>
-        <button type="button" aria-pressed={what === "results"} onClick={() => setWhat("results")}>
-          Its results
-        </button>
-        <button type="button" aria-pressed={what === "job"} onClick={() => setWhat("job")}>
-          A job like it
-        </button>
-      </fieldset>
+      <Choose
+        label="What to do"
+        names={{ results: "Its results", job: "A job like it" }}
+        value={what}
+        onChange={setWhat}
+      />
       <SnippetTabs of={code} />
     </section>
   );
@@ -267,9 +263,9 @@ function AddBudget({ job, onDone, onClose }: { job: Job; onDone: (job: Job) => v
         </Field>
         {error !== null && <Failure error={error} />}
         <div className="row">
-          <button type="submit" className="button primary" disabled={!exact}>
+          <Act type="submit" className="button primary" because={exact ? null : "Write how much first."}>
             Add
-          </button>
+          </Act>
           <button type="button" className="button" onClick={onClose}>
             Leave it
           </button>

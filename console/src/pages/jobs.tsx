@@ -10,6 +10,7 @@ import { jobs as route } from "../router";
 import { Confirm } from "../ui/dialog";
 import { Icon } from "../ui/icons";
 import { Empty, Failure, Head, Money, Skeleton } from "../ui/small";
+import { Tip } from "../ui/tip";
 import { toast } from "../ui/toasts";
 import "../styles/jobs.css";
 
@@ -22,15 +23,10 @@ const TYPING_MS = 300;
 export function JobsPage() {
   const search = route.useSearch();
   const query = useInfiniteQuery(jobList(search));
-  const newest = useQuery({
-    ...newestJobs(search),
-    enabled: query.isSuccess,
-    initialData: query.data?.pages[0],
-    initialDataUpdatedAt: query.dataUpdatedAt,
-  });
+  const newest = useQuery({ ...newestJobs(search), enabled: query.isSuccess });
   const rows = useMemo(
-    () => withNewest(query.data?.pages.flatMap((page) => page.data) ?? [], newest.data?.data ?? []),
-    [query.data, newest.data],
+    () => withNewest(query.data?.pages.flatMap((page) => page.data) ?? [], newest.data, search),
+    [query.data, newest.data, search],
   );
   const [cancelling, setCancelling] = useState<Job | null>(null);
   const list = useRef<HTMLUListElement>(null);
@@ -92,15 +88,16 @@ export function JobsPage() {
                   <div className="job-entry">
                     <JobRow job={job} />
                     {isOpen(job) && (
-                      <button
-                        type="button"
-                        className="icon-button"
-                        title="Cancel this job"
-                        aria-label={`Cancel ${job.model}`}
-                        onClick={() => setCancelling(job)}
-                      >
-                        <Icon name="close" size={16} />
-                      </button>
+                      <Tip says="Cancel this job">
+                        <button
+                          type="button"
+                          className="icon-button"
+                          aria-label={`Cancel ${job.model}`}
+                          onClick={() => setCancelling(job)}
+                        >
+                          <Icon name="close" size={16} />
+                        </button>
+                      </Tip>
                     )}
                   </div>
                 </li>

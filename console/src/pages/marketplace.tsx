@@ -1,19 +1,23 @@
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { models as modelsQuery, offers as offersQuery, stats as statsQuery } from "../api/queries";
 import { Compare } from "../market/compare";
 import { ANY, keyOf, narrowed, type Offer, SORTS, type Sort, sorted, type Wanted } from "../market/offers";
+import { market as route } from "../router";
 import { countText, plural } from "../ui/amounts";
 import { Empty, Fact, Failure, Field, Head, Money, Skeleton, Status } from "../ui/small";
+import { Tip } from "../ui/tip";
 import "../styles/marketplace.css";
 
 const COMPARED_MAX = 4;
 
 export function MarketplacePage() {
-  const [model, setModel] = useState("");
+  const { model = "" } = route.useSearch();
+  const navigate = useNavigate();
   const query = useQuery({ ...offersQuery(model), placeholderData: keepPreviousData });
   const stats = useQuery(statsQuery);
-  const [sort, setSort] = useState<Sort>("deal");
+  const [sort, setSort] = useState<Sort>(model ? "item" : "deal");
   const [wanted, setWanted] = useState<Wanted>(ANY);
   const [compared, setCompared] = useState<readonly string[]>([]);
   const all = query.data?.data ?? [];
@@ -43,7 +47,7 @@ export function MarketplacePage() {
         onSort={setSort}
         model={model}
         onModel={(name) => {
-          setModel(name);
+          void navigate({ to: "/marketplace", search: name ? { model: name } : {}, replace: true });
           setSort(name ? "item" : "deal");
         }}
       />
@@ -235,7 +239,7 @@ function Offers({
               <td data-label="Compare">
                 <input
                   type="checkbox"
-                  className="switch"
+                  className="pick"
                   aria-label={`Compare ${offer.provider_name} slot ${offer.slot}`}
                   checked={compared.includes(keyOf(offer))}
                   disabled={compared.length >= COMPARED_MAX && !compared.includes(keyOf(offer))}
@@ -254,8 +258,10 @@ function Offers({
                 </span>
               </td>
               <td data-label="Region">{offer.region}</td>
-              <td className="num" data-label="Speed" title="Against one common server core">
-                {offer.speed.toFixed(2)} ×
+              <td className="num" data-label="Speed">
+                <Tip says="Against one common server core" taps>
+                  <span>{offer.speed.toFixed(2)} ×</span>
+                </Tip>
               </td>
               <td className="num" data-label="Memory">
                 {offer.memory_gib.toFixed(1)} GiB
@@ -283,9 +289,11 @@ function ItemPrice({ offer, best }: { offer: Offer; best: boolean }) {
   if (!offer.item) return <span className="soft">…</span>;
   if (!offer.item.fits) return <span className="soft">too little memory</span>;
   return (
-    <span title={`${(1 / offer.item.seconds).toPrecision(3)} items a second`}>
-      {offer.own ? <span className="soft">nothing</span> : <Money of={offer.item.price_per_million} />}
-      {best && <span className="badge accent"> cheapest</span>}
-    </span>
+    <Tip says={`${(1 / offer.item.seconds).toPrecision(3)} items a second`} taps>
+      <span>
+        {offer.own ? <span className="soft">nothing</span> : <Money of={offer.item.price_per_million} />}
+        {best && <span className="badge accent"> cheapest</span>}
+      </span>
+    </Tip>
   );
 }

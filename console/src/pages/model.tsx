@@ -5,12 +5,14 @@ import { api, type Schemas } from "../api/client";
 import { model as modelQuery } from "../api/queries";
 import { CardEditor } from "../models/card-editor";
 import { withCard } from "../models/drop-model";
+import { RunsNow } from "../models/runs-now";
 import { shapeText } from "../models/shape";
 import { TryIt } from "../models/try-it";
 import { Versions } from "../models/versions";
 import { model as route } from "../router";
 import { bytesText, countText, secondsText } from "../ui/amounts";
 import { Confirm } from "../ui/dialog";
+import { Menu } from "../ui/menu";
 import { Code, Fact, Failure, Head, Id, Skeleton } from "../ui/small";
 import { toast } from "../ui/toasts";
 
@@ -53,26 +55,23 @@ function Shown({ model, reference }: { model: Model; reference: string }) {
         <Link to="/jobs/new" search={{ model: reference }} className="button primary">
           Run it
         </Link>
-        <Link to="/jobs" search={{ model: model.name }} className="button">
-          Its jobs
-        </Link>
         {model.own && (
-          <>
-            <button type="button" className="button" aria-expanded={editing} onClick={() => setEditing(!editing)}>
-              Edit the card
-            </button>
-            <button
-              type="button"
-              className="button"
-              onClick={() => setAsking(model.visibility === "public" ? "hide" : "publish")}
-            >
-              {model.visibility === "public" ? "Make private" : "Publish"}
-            </button>
-            <button type="button" className="button danger" onClick={() => setAsking("delete")}>
-              Delete
-            </button>
-          </>
+          <button type="button" className="button" aria-expanded={editing} onClick={() => setEditing(!editing)}>
+            Edit the card
+          </button>
         )}
+        <Menu
+          label={`More for ${model.name}`}
+          deeds={[
+            { name: "Its jobs", act: () => void navigate({ to: "/jobs", search: { model: model.name } }) },
+            !model.own
+              ? null
+              : model.visibility === "public"
+                ? { name: "Make private", act: () => setAsking("hide") }
+                : { name: "Publish", act: () => setAsking("publish") },
+            model.own ? { name: "Delete", danger: true, act: () => setAsking("delete") } : null,
+          ]}
+        />
       </Head>
       <dl className="facts">
         <Fact name="Parameters">{countText(model.parameters)}</Fact>
@@ -88,6 +87,12 @@ function Shown({ model, reference }: { model: Model; reference: string }) {
           {bytesText(model.profile.memory_bytes)}
         </Fact>
       </dl>
+      <p className="row">
+        <RunsNow model={model} />
+        <Link to="/marketplace" search={{ model: model.name }}>
+          Compare slots
+        </Link>
+      </p>
       {editing && <Editor model={model} onDone={() => setEditing(false)} />}
       <div className="columns">
         <div className="stack wide">
@@ -122,7 +127,7 @@ function Shown({ model, reference }: { model: Model; reference: string }) {
               </dd>
               <dt>SHA-256</dt>
               <dd>
-                <code>{model.sha256}</code>
+                <Id of={model.sha256} what="SHA-256" />
               </dd>
               <dt>Measured in</dt>
               <dd>{model.profile.isolation}</dd>

@@ -3,8 +3,10 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { models as modelsQuery } from "../api/queries";
 import { DropModel } from "../models/drop-model";
+import { RunsNow, runsNow } from "../models/runs-now";
 import { shapeText } from "../models/shape";
 import { bytesText, countText } from "../ui/amounts";
+import { Choose } from "../ui/choose";
 import { Icon } from "../ui/icons";
 import { Ago, Empty, Failure, Head, Skeleton } from "../ui/small";
 
@@ -16,10 +18,12 @@ export function ModelsPage() {
   const [adding, setAdding] = useState(false);
   const [whose, setWhose] = useState<keyof typeof WHOSE>("all");
   const [text, setText] = useState("");
+  const [ready, setReady] = useState(false);
   const all = query.data?.pages.flatMap((page) => page.data) ?? [];
   const models = all.filter(
     (model) =>
       (whose === "all" || (whose === "mine") === model.own) &&
+      (!ready || runsNow(model)) &&
       `${model.name} ${model.description}`.toLowerCase().includes(text.trim().toLowerCase()),
   );
   return (
@@ -37,14 +41,7 @@ export function ModelsPage() {
       )}
       {all.length > 0 && (
         <div className="filters">
-          <fieldset className="segments">
-            <legend className="visually-hidden">Whose models</legend>
-            {(Object.keys(WHOSE) as (keyof typeof WHOSE)[]).map((one) => (
-              <button type="button" key={one} aria-pressed={whose === one} onClick={() => setWhose(one)}>
-                {WHOSE[one]}
-              </button>
-            ))}
-          </fieldset>
+          <Choose label="Whose models" names={WHOSE} value={whose} onChange={setWhose} />
           <input
             type="search"
             aria-label="Search by name or description"
@@ -52,6 +49,10 @@ export function ModelsPage() {
             value={text}
             onChange={(event) => setText(event.target.value)}
           />
+          <label className="check">
+            <input type="checkbox" checked={ready} onChange={(event) => setReady(event.target.checked)} />
+            can run now
+          </label>
         </div>
       )}
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
@@ -62,7 +63,9 @@ export function ModelsPage() {
           </div>
         )}
         {all.length > 0 && models.length === 0 && (
-          <Empty title="No model fits">Try another name, or look at all of them.</Empty>
+          <Empty title="No model fits">
+            Try another name, or look at all of them, also at those that nothing can run now.
+          </Empty>
         )}
         {query.data && all.length === 0 && (
           <Empty title="No models yet">
@@ -87,11 +90,12 @@ export function ModelsPage() {
                         .map(([name, tensor]) => `${name}: ${shapeText(tensor)}`)
                         .join(", ")}
                   </span>
+                  <RunsNow model={model} />
                 </span>
                 <span className="right small soft num">
                   {countText(model.parameters)} parameters · {bytesText(model.size)}
                   <br />
-                  <Ago at={model.created_at} />
+                  <Ago at={model.created_at} within />
                 </span>
               </Link>
             </li>

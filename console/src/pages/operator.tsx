@@ -9,6 +9,7 @@ import { AllMachines } from "../operator/machines";
 import { Prices } from "../operator/prices";
 import { Users } from "../operator/users";
 import { operator } from "../router";
+import { Parts } from "../ui/choose";
 import { Empty, Failure, Head, Skeleton } from "../ui/small";
 import "../styles/operator.css";
 
@@ -45,7 +46,7 @@ export function OperatorPage() {
   return (
     <>
       <Head title="Operator" intro="What only whoever runs this fabric sees and may do." />
-      <nav className="segments" aria-label="Operator">
+      <Parts label="Operator">
         {Object.entries(PARTS).map(([name, words]) => (
           <Link
             key={name}
@@ -57,7 +58,7 @@ export function OperatorPage() {
             {words}
           </Link>
         ))}
-      </nav>
+      </Parts>
       {part === "health" && <Health />}
       {part === "users" && <Users />}
       {part === "machines" && <AllMachines user={user} />}

@@ -11,9 +11,11 @@ import { api, type Schemas } from "../api/client";
 import { apiKeys as keysQuery, me as meQuery } from "../api/queries";
 import { settings } from "../router";
 import { signOut } from "../shell";
+import { Act } from "../ui/act";
+import { Choose, Parts } from "../ui/choose";
 import { Confirm } from "../ui/dialog";
 import { Ago, Empty, Failure, Field, Head, Id, ShownOnce, Skeleton } from "../ui/small";
-import { setTheme, THEMES, useTheme } from "../ui/theme";
+import { setTheme, useTheme } from "../ui/theme";
 import { toast } from "../ui/toasts";
 import "../styles/account.css";
 
@@ -46,7 +48,7 @@ export function SettingsPage() {
   return (
     <>
       <Head title="Settings" intro={me.data && <Id of={me.data.id} />} />
-      <nav className="segments" aria-label="Settings">
+      <Parts label="Settings">
         {Object.entries(PARTS).map(([name, words]) => (
           <Link
             key={name}
@@ -58,7 +60,7 @@ export function SettingsPage() {
             {words}
           </Link>
         ))}
-      </nav>
+      </Parts>
       {me.isPending && <Skeleton lines={6} />}
       {me.error && <Failure error={me.error} retry={() => me.refetch()} />}
       {me.data && <Part part={part} me={me.data} />}
@@ -115,13 +117,12 @@ function Colours() {
   return (
     <section className="sheet">
       <h2>Colours</h2>
-      <div className="segments">
-        {THEMES.map((one) => (
-          <button type="button" key={one} aria-pressed={theme === one} onClick={() => setTheme(one)}>
-            {one === "system" ? "as the system" : one}
-          </button>
-        ))}
-      </div>
+      <Choose
+        label="Light or dark"
+        names={{ system: "as the system", light: "light", dark: "dark" }}
+        value={theme}
+        onChange={setTheme}
+      />
     </section>
   );
 }
@@ -266,9 +267,13 @@ function NewKey({ onMade }: { onMade: (key: Schemas["ApiKeyCreated"]) => void })
       </fieldset>
       {error !== null && <Failure error={error} />}
       <div>
-        <button type="submit" className="button primary" disabled={scopes.length === 0}>
+        <Act
+          type="submit"
+          className="button primary"
+          because={scopes.length === 0 ? "Choose what it may do first." : null}
+        >
           Make the key
-        </button>
+        </Act>
       </div>
     </form>
   );

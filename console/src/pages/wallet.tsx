@@ -5,9 +5,11 @@ import { api, randomKey, type Schemas, send } from "../api/client";
 import { entries as entriesQuery, history as historyQuery, wallet as walletQuery } from "../api/queries";
 import { entryWhy, entryWords, payoutWords } from "../jobs/words";
 import { PlayMoney } from "../shell";
+import { Act } from "../ui/act";
 import { secondsText, typedAmount } from "../ui/amounts";
+import { Choose } from "../ui/choose";
 import { DayBars } from "../ui/day-bars";
-import { Dialog } from "../ui/dialog";
+import { Confirm, Dialog } from "../ui/dialog";
 import { Ago, Empty, Fact, Failure, Field, Head, Money, Older, Skeleton } from "../ui/small";
 import { toast, toastError } from "../ui/toasts";
 
@@ -63,23 +65,16 @@ export function WalletPage() {
   );
 }
 
-const SPANS = [7, 30, 90] as const;
+const SPANS = { "7": "7 days", "30": "30 days", "90": "90 days" } as const;
 
 function ByDay() {
-  const [span, setSpan] = useState<(typeof SPANS)[number]>(30);
-  const query = useQuery(historyQuery(span));
+  const [span, setSpan] = useState<keyof typeof SPANS>("30");
+  const query = useQuery(historyQuery(Number(span)));
   return (
     <section className="sheet">
       <div className="row apart">
         <h2>By day</h2>
-        <fieldset className="segments">
-          <legend className="visually-hidden">How many days</legend>
-          {SPANS.map((one) => (
-            <button type="button" key={one} aria-pressed={span === one} onClick={() => setSpan(one)}>
-              {one} days
-            </button>
-          ))}
-        </fieldset>
+        <Choose label="How many days" names={SPANS} value={span} onChange={setSpan} />
       </div>
       {query.isPending && <Skeleton lines={4} />}
       {query.error && <Failure error={query.error} retry={() => query.refetch()} />}
@@ -142,19 +137,24 @@ function Entries() {
                 <td data-label="What">
                   <span>
                     {entryWords(entry.kind)}
-                    {entryWhy(entry.kind) && <span className="soft small">: {entryWhy(entry.kind)}</span>}
-                    {entry.job_id && (
-                      <>
-                        {", "}
-                        <Link to="/jobs/$id" params={{ id: entry.job_id }}>
-                          see the job
-                        </Link>
-                      </>
-                    )}
                     <br />
                     <span className="soft small">
+                      {entryWhy(entry.kind) && (
+                        <>
+                          {entryWhy(entry.kind)}
+                          <br />
+                        </>
+                      )}
                       <Ago at={entry.created_at} />
                       {entry.livemode === false && ", play money"}
+                      {entry.job_id && (
+                        <>
+                          {", "}
+                          <Link to="/jobs/$id" params={{ id: entry.job_id }}>
+                            see the job
+                          </Link>
+                        </>
+                      )}
                     </span>
                   </span>
                 </td>
@@ -335,6 +335,8 @@ function Payouts() {
     retry: false,
   });
   const client = useQueryClient();
+  const [asking, setAsking] = useState(false);
+  const [key, setKey] = useState(randomKey);
   if (account.isPending) return <Skeleton lines={3} />;
   if (account.error) {
     return (
@@ -351,10 +353,11 @@ function Payouts() {
       .post("/api/v1/payouts/account/onboarding", { body: { return_url: location.href } })
       .then((made) => location.assign(made.url), toastError);
   const payOut = () =>
-    api.post("/api/v1/payouts", { body: {} }).then(() => {
+    api.post("/api/v1/payouts", { body: {}, idempotencyKey: key }).then(() => {
       toast("It is on its way.");
+      setKey(randomKey());
       return client.invalidateQueries({ queryKey: ["wallet"] });
-    }, toastError);
+    });
   return (
     <section className="sheet">
       <div className="row apart">
@@ -369,15 +372,32 @@ function Payouts() {
       )}
       <div className="row">
         {data.status === "ready" ? (
-          <button type="button" className="button" disabled={!enough} onClick={() => void payOut()}>
+          <Act
+            type="button"
+            className="button"
+            because={enough ? null : "There is not enough yet."}
+            onClick={() => setAsking(true)}
+          >
             Pay out <Money of={data.available} />
-          </button>
+          </Act>
         ) : (
           <button type="button" className="button" onClick={() => void onboard()}>
             Set up payouts
           </button>
         )}
       </div>
+      {asking && (
+        <Confirm
+          title="Pay out what you earned?"
+          verb="Pay it out"
+          danger={false}
+          onClose={() => setAsking(false)}
+          act={payOut}
+        >
+          <Money of={data.available} /> go to your bank account. That takes some days and cannot be called back; what is
+          still maturing stays.
+        </Confirm>
+      )}
       <ul className="list tightly">
         {list.data?.data.map((payout) => (
           <li key={payout.id} className="row apart">

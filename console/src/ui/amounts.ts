@@ -61,6 +61,15 @@ const STEPS: [number, Intl.RelativeTimeFormatUnit][] = [
   [Number.POSITIVE_INFINITY, "year"],
 ];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+/** "job_01m803tjz9fybtdk4j0xpaf7a2" → "job_01m803…xpaf7a2": both ends tell one from another. */
+export function middleCut(text: string, head = 10, tail = 7): string {
+  return text.length > head + tail + 3 ? `${text.slice(0, head)}…${text.slice(-tail)}` : text;
+}
+
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+/** A moment to the second, in the reader's own time and words. */
+export const exactText = (moment: string) => exact.format(new Date(moment));
+
 /** How long ago (or until) a moment is, seen from `now`. */
 export function agoText(moment: string, now: number): string {
   let amount = (Date.parse(moment) - now) / 1000;

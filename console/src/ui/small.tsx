@@ -2,8 +2,11 @@
 import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
 import type { Schemas } from "../api/client";
 import { inWords, requestIdOf } from "../api/problem";
-import { agoText, moneyParts } from "./amounts";
+import { agoText, exactText, middleCut, moneyParts } from "./amounts";
 import { Icon } from "./icons";
+import { Tip } from "./tip";
+
+const CENT_NANOS = 10_000_000;
 
 /** Exact to the last digit. `aligned` keeps faint zeros, so that decimals stand below each other. */
 export function Money({
@@ -16,10 +19,13 @@ export function Money({
   sign?: boolean;
 }) {
   const [text, zeros] = moneyParts(of.usd);
+  // Where a figure stands large, what is less than a cent is written smaller beside whole cents.
+  const cents = Math.abs(of.usd_nanos) >= CENT_NANOS ? text.indexOf(".") + 3 : text.length;
   return (
     <span className="money">
       {sign && of.usd_nanos > 0 && "+"}
-      {text}
+      {text.slice(0, cents)}
+      {cents < text.length && <span className="fine">{text.slice(cents)}</span>}
       {aligned && zeros && (
         <span className="zeros" aria-hidden="true">
           {zeros}
@@ -46,12 +52,13 @@ export function useNow(): number {
   );
 }
 
-export function Ago({ at }: { at: string }) {
+/** How long ago; the exact moment beside it. `within`: it stands in a link, which takes focus and taps itself. */
+export function Ago({ at, within = false }: { at: string; within?: boolean }) {
   const seen = Math.max(useNow(), Date.now() - 5000);
   return (
-    <time dateTime={at} title={new Date(at).toLocaleString()}>
-      {agoText(at, seen)}
-    </time>
+    <Tip says={exactText(at)} taps={!within}>
+      <time dateTime={at}>{agoText(at, seen)}</time>
+    </Tip>
   );
 }
 
@@ -63,15 +70,16 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
     return () => clearTimeout(timer);
   }, [copied]);
   return (
-    <button
-      type="button"
-      className="icon-button"
-      title={`Copy ${what}`}
-      aria-label={copied ? `${what} copied` : `Copy ${what}`}
-      onClick={() => copy(text).then(() => setCopied(true))}
-    >
-      <Icon name={copied ? "check" : "copy"} size={15} />
-    </button>
+    <Tip says={copied ? "Copied" : `Copy ${what}`}>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label={copied ? `${what} copied` : `Copy ${what}`}
+        onClick={() => copy(text).then(() => setCopied(true))}
+      >
+        <Icon name={copied ? "check" : "copy"} size={15} />
+      </button>
+    </Tip>
   );
 }
 
@@ -86,11 +94,14 @@ async function copy(text: string): Promise<void> {
   area.remove();
 }
 
-export function Id({ of }: { of: string }) {
+/** Its two ends; the whole of it beside them, and in the clipboard. */
+export function Id({ of, what = "id" }: { of: string; what?: string }) {
   return (
-    <span className="soft">
-      <code className="wrap">{of}</code>
-      <CopyButton text={of} what="id" />
+    <span className="soft id">
+      <Tip says={of} taps>
+        <code>{middleCut(of)}</code>
+      </Tip>
+      <CopyButton text={of} what={what} />
     </span>
   );
 }

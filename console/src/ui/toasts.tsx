@@ -1,58 +1,72 @@
-/** Short messages that go by themselves; errors stay until they are closed. */
-import { useSyncExternalStore } from "react";
+/** Short messages that go by themselves, but not while they are pointed at or focused (F6); errors stay until they are closed. */
+import { Toast } from "@base-ui/react/toast";
 import { inWords, requestIdOf } from "../api/problem";
 import { Icon } from "./icons";
 
-interface Toast {
-  id: number;
-  text: string;
-  small: string | null;
-}
 const STAY_MS = 4500;
-let shown: readonly Toast[] = [];
-let counter = 0;
-const listeners = new Set<() => void>();
+/** Time to read, to decide and to reach the button. */
+const UNDO_MS = 9000;
+const SHOWN_MAX = 4;
+const manager = Toast.createToastManager();
 
-function change(next: readonly Toast[]): void {
-  shown = next;
-  for (const listener of listeners) listener();
+/** How to take back what was just done. */
+export interface Undo {
+  verb?: string;
+  act: () => Promise<unknown>;
 }
-const close = (id: number) => change(shown.filter((toast) => toast.id !== id));
 
-export function toast(text: string): void {
-  counter += 1;
-  const id = counter;
-  change([...shown.slice(-3), { id, text, small: null }]);
-  setTimeout(() => close(id), STAY_MS);
+export function toast(text: string, undo?: Undo): void {
+  if (!undo) {
+    manager.add({ title: text, timeout: STAY_MS });
+    return;
+  }
+  const id = manager.add({
+    title: text,
+    timeout: UNDO_MS,
+    actionProps: {
+      children: undo.verb ?? "Undo",
+      onClick: () => {
+        manager.close(id);
+        undo.act().catch(toastError);
+      },
+    },
+  });
 }
 
 export function toastError(error: unknown): void {
-  counter += 1;
   const requestId = requestIdOf(error);
-  change([...shown.slice(-3), { id: counter, text: inWords(error), small: requestId && `Request ${requestId}` }]);
+  manager.add({
+    title: inWords(error),
+    description: requestId && `Request ${requestId}`,
+    timeout: 0,
+    priority: "high",
+    type: "error",
+  });
 }
 
 export function Toasts() {
-  const all = useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => shown,
-  );
   return (
-    <div className="toasts" role="status" aria-live="polite">
-      {all.map((toast) => (
-        <div className="toast" key={toast.id}>
-          <div>
-            {toast.text}
-            {toast.small && <small>{toast.small}</small>}
-          </div>
-          <button type="button" className="icon-button" aria-label="Close this message" onClick={() => close(toast.id)}>
-            <Icon name="close" size={15} />
-          </button>
-        </div>
-      ))}
-    </div>
+    <Toast.Provider toastManager={manager} timeout={STAY_MS} limit={SHOWN_MAX}>
+      <Toast.Portal>
+        <Toast.Viewport className="toasts" aria-label="Messages">
+          <All />
+        </Toast.Viewport>
+      </Toast.Portal>
+    </Toast.Provider>
   );
+}
+
+function All() {
+  return Toast.useToastManager().toasts.map((one) => (
+    <Toast.Root key={one.id} toast={one} swipeDirection={["right", "down"]} className="toast">
+      <Toast.Content className="toast-words">
+        <Toast.Title render={<div />} />
+        <Toast.Description render={<small />} />
+      </Toast.Content>
+      <Toast.Action className="toast-undo" />
+      <Toast.Close className="icon-button" aria-label="Close this message">
+        <Icon name="close" size={15} />
+      </Toast.Close>
+    </Toast.Root>
+  ));
 }

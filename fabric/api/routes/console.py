@@ -28,6 +28,7 @@ SECURITY = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
+FONT = {".woff2": "font/woff2"}  # Python's own table lacks it
 IMMUTABLE, FRESH = "public, max-age=31536000, immutable", "no-cache"
 NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Fabric</title>
 <body><h1>The console is not built yet</h1>
@@ -118,7 +119,7 @@ def _asset(file: Path) -> Asset:
         compressed = file.with_name(file.name + ending)
         if compressed.is_file():
             bodies[encoding] = compressed.read_bytes()
-    media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    media_type = FONT.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     if media_type.startswith("text/") or media_type.endswith("javascript"):
         media_type += "; charset=utf-8"
     return Asset(media_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"', bodies)

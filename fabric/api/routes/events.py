@@ -117,7 +117,7 @@ def _opening(seen: Pulse, mark: str, *, livemode: bool) -> list[tuple[str, Body]
     stale = stale_topics(seen, mark) if mark else None
     if stale is None:
         return [("start_over", StartOverOut(topics=list(seen.topics)))]
-    return bodies_of(changes(only(seen, stale), seen), livemode=livemode)
+    return bodies_of(changes(only(seen, stale), seen), livemode=livemode, whole=stale)
 
 
 async def _after(opening: str, stream: AsyncGenerator[str, None]) -> AsyncIterator[str]:

@@ -24,7 +24,7 @@ from fabric.core.money import usd_nanos
 from fabric.db.engine import Transaction
 from fabric.events.event import Event
 from fabric.events.stream import EventHub
-from fabric.jobs import bill, budget, downloads, finish, results, store, timeline
+from fabric.jobs import bill, budget, downloads, finish, results, store, subtask_store, timeline
 from fabric.jobs.job import Job
 from fabric.jobs.lifecycle import is_finished
 from fabric.jobs.resolve import resolve_job
@@ -99,7 +99,7 @@ async def list_subtasks(job_id: str, principal: JobsCaller, services: ServicesDe
     after = -1 if page.before_number is None else page.before_number
     async with services.database.reading() as reader:
         job = await store.get_job(reader, principal.user_id, JobId.parse(job_id))
-        rows = await store.list_subtasks(reader, job.id, after_position=after, limit=page.fetch)
+        rows = await subtask_store.list_subtasks(reader, job.id, after_position=after, limit=page.fetch)
     return page_of(rows, page, cursor=lambda subtask: subtask.position, render=subtask_out)
 
 
@@ -247,8 +247,8 @@ async def _download(
 async def _shown(services: Services, owner_id: UserId, job_id: JobId) -> JobOut:
     async with services.database.reading() as reader:
         job = await store.get_job(reader, owner_id, job_id)
-        shares = await store.shares_of_providers(reader, job_id)
-        errors = await store.item_errors(reader, job_id, ERRORS_SHOWN_MAX) if job.items_failed else []
+        shares = await subtask_store.shares_of_providers(reader, job_id)
+        errors = await subtask_store.item_errors(reader, job_id, ERRORS_SHOWN_MAX) if job.items_failed else []
     return JobOut.of(job, shares, errors)
 
 

@@ -11,6 +11,7 @@ from fabric.api.schemas.marketplace import OfferOut, PricesOut, PublicModelOut, 
 from fabric.catalog import registry
 from fabric.core.ids import UserId
 from fabric.db.census import market_counts
+from fabric.jobs.requirements import Format, has_runtime
 from fabric.marketplace import prices, store
 
 NOBODY = UserId(int=0)  # owns no model, and so sees exactly the public ones
@@ -29,12 +30,16 @@ async def list_offers(
         str | None, Query(max_length=300, description="Only slots that run it, with what items of it take there.")
     ] = None,
 ) -> Page[OfferOut]:
-    """Slots of machines that are online now, the cheapest first; with `model` the cheapest for an item of it, at what they ask for it."""
+    """Slots of machines that are online now, the cheapest first.
+
+    With `model` those whose ONNX Runtime takes it and whose owners let it run, the cheapest for an item first, at what they ask for it.
+    """
     async with services.database.reading() as reader:
         wanted = None if model is None else await registry.find_version(reader, principal.user_id, model)
         offers = await store.open_offers(reader)
     if wanted is not None:
-        asking = [offer.asking(str(wanted.model_id)) for offer in offers]
+        model_format = Format.of(wanted.inspection)
+        asking = (offer.asking(str(wanted.model_id)) for offer in offers if has_runtime(model_format, offer))
         offers = sorted(
             (o for o in asking if o is not None), key=lambda o: (o.rate_nanos_per_hour / o.speed, o.provider_id, o.slot)
         )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +20,10 @@ from fabric.api.uploads import PartStart, is_multipart, parts
 from fabric.catalog import registry
 from fabric.codecs.assets import ASSET_BYTES_MAX, asset_field
 from fabric.core.errors import Malformed, NotFound, TooLarge, UnsupportedMedia
-from fabric.db.engine import Transaction
+from fabric.core.ids import UserId
+from fabric.db.engine import Reader, Transaction
+from fabric.jobs.capacity import capacity_for
+from fabric.marketplace.store import open_offers
 from fabric.wiring import Services
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
@@ -109,14 +113,16 @@ async def list_models(principal: ModelsCaller, services: ServicesDep, page: Page
     """The newest version of each model that you may run: yours and the public ones."""
     async with services.database.reading() as reader:
         rows = await registry.list_models(reader, principal.user_id, before=page.before, limit=page.fetch)
-    return page_of(rows, page, cursor=lambda row: row.model_id, render=lambda row: ModelOut.of(row, principal.user_id))
+        shown = await _renderer(reader, principal.user_id)
+    return page_of(rows, page, cursor=lambda row: row.model_id, render=shown)
 
 
 @router.get("/{reference}")
 async def show_model(reference: str, principal: ModelsCaller, services: ServicesDep) -> ModelOut:
     """One version: `name` (the newest), `name:3`, `mdl_…` (the newest) or `mdv_…`."""
     async with services.database.reading() as reader:
-        return ModelOut.of(await registry.find_version(reader, principal.user_id, reference), principal.user_id)
+        shown = await _renderer(reader, principal.user_id)
+        return shown(await registry.find_version(reader, principal.user_id, reference))
 
 
 @router.get("/{reference}/versions")
@@ -181,6 +187,12 @@ async def delete_version(name: str, version: int, principal: ModelsCaller, servi
     """Retire one version of a model of yours. Submitted jobs may still run."""
     async with services.database.transaction() as tx:
         await registry.delete(tx, principal.user_id, name, _number(version))
+
+
+async def _renderer(reader: Reader, caller: UserId) -> Callable[[registry.ModelVersion], ModelOut]:
+    """How to show models with what could run them now; the offers are read once for all of them."""
+    offers = await open_offers(reader)
+    return lambda model: ModelOut.of(model, caller, capacity_for(offers, caller, model))
 
 
 async def _read_form(request: Request, services: Services, file: IO[bytes]) -> _Form:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials, SecurityScopes
 
+from fabric.accounts.store import work_now
 from fabric.api.dependencies import (
     AnonymousDep,
     LimiterDep,
@@ -166,14 +167,17 @@ async def list_providers(principal: ProvidersCaller, services: ServicesDep, page
     """Your machines, newest first."""
     async with services.database.reading() as reader:
         rows = await store.list_providers(reader, principal.user_id, page.before, page.fetch)
-    return page_of(rows, page, cursor=lambda machine: machine.id, render=ProviderOut.of)
+        work = await work_now(reader, [machine.id for machine in rows])
+    return page_of(
+        rows, page, cursor=lambda machine: machine.id, render=lambda machine: ProviderOut.of(machine, work.get(machine.id, {}))
+    )
 
 
 @router.get("/{provider_id}", response_model=ProviderOut)
 async def show_provider(provider_id: str, principal: ProvidersCaller, services: ServicesDep) -> ProviderOut:
     """One machine of yours."""
     async with services.database.reading() as reader:
-        return ProviderOut.of(await store.provider(reader, principal.user_id, ProviderId.parse(provider_id)))
+        return await _shown(reader, await store.provider(reader, principal.user_id, ProviderId.parse(provider_id)))
 
 
 @router.get("/{provider_id}/earnings", response_model=EarningsOut)
@@ -201,7 +205,7 @@ async def change_provider(
     async with services.database.transaction() as tx:
         model_ids = {name: await _model_id(tx, principal.user_id, name) for name in sorted(body.model_names)}
         changes = body.changes(model_ids)
-        return ProviderOut.of(await presence.change(tx, principal.user_id, ProviderId.parse(provider_id), changes))
+        return await _shown(tx, await presence.change(tx, principal.user_id, ProviderId.parse(provider_id), changes))
 
 
 @router.delete("/{provider_id}", status_code=204)
@@ -229,3 +233,7 @@ async def _suggested_rates(reader: Reader, services: Services) -> enroll.RateOf:
 
 def _address(request: Request) -> str | None:
     return get_address(request)
+
+
+async def _shown(reader: Reader, machine: store.Provider) -> ProviderOut:
+    return ProviderOut.of(machine, (await work_now(reader, [machine.id])).get(machine.id, {}))

@@ -19,7 +19,7 @@ from fabric.core.errors import Invalid
 from fabric.core.ids import JobId, QuoteId, UserId
 from fabric.db.engine import Transaction
 from fabric.identity.access import Principal
-from fabric.jobs import store
+from fabric.jobs import store, template_store
 from fabric.jobs.requirements import Format
 from fabric.jobs.resolve import resolve_job
 from fabric.jobs.retry import resolve_missing
@@ -111,14 +111,14 @@ async def write_template(body: TemplateIn, principal: JobsCaller, services: Serv
     said = body.model_dump(exclude_unset=True, exclude={"name"}, mode="json")
     async with services.database.transaction() as tx:
         most = services.settings.limits.job_templates_max
-        return JobTemplateOut.of(await store.write_template(tx, principal.user_id, body.name, said, most))
+        return JobTemplateOut.of(await template_store.write_template(tx, principal.user_id, body.name, said, most))
 
 
 @router.get("/job-templates", response_model=Page[JobTemplateOut])
 async def list_templates(principal: JobsCaller, services: ServicesDep, page: PageDep) -> Page[JobTemplateOut]:
     """Your templates, youngest first."""
     async with services.database.reading() as reader:
-        rows = await store.list_templates(reader, principal.user_id, before=page.before, limit=page.fetch)
+        rows = await template_store.list_templates(reader, principal.user_id, before=page.before, limit=page.fetch)
     return page_of(rows, page, cursor=lambda saved: saved.id, render=JobTemplateOut.of)
 
 
@@ -126,14 +126,14 @@ async def list_templates(principal: JobsCaller, services: ServicesDep, page: Pag
 async def show_template(template: str, principal: JobsCaller, services: ServicesDep) -> JobTemplateOut:
     """One of your templates."""
     async with services.database.reading() as reader:
-        return JobTemplateOut.of(await store.get_template(reader, principal.user_id, template))
+        return JobTemplateOut.of(await template_store.get_template(reader, principal.user_id, template))
 
 
 @router.delete("/job-templates/{template}", status_code=204)
 async def delete_template(template: str, principal: JobsCaller, services: ServicesDep) -> Response:
     """Forget a template; jobs that were made from it stay as they are."""
     async with services.database.transaction() as tx:
-        await store.delete_template(tx, principal.user_id, template)
+        await template_store.delete_template(tx, principal.user_id, template)
     return Response(status_code=204)
 
 
@@ -143,7 +143,7 @@ async def submit_template(
 ) -> Response:
     """Submit a job from a template; what the body says goes before what the template says."""
     async with services.database.reading() as reader:
-        saved = await store.get_template(reader, principal.user_id, template)
+        saved = await template_store.get_template(reader, principal.user_id, template)
     return await _submit(request, principal, services, request_id, saved.request, body)
 
 

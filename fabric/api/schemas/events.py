@@ -1,5 +1,7 @@
 """What the events of /api/v1/events carry."""
 
+from collections.abc import Collection
+
 from fabric.accounts.pulse import Changes, JobNow, MachineNow, Pulse, WalletNow
 from fabric.api.schemas.common import Body, Money
 from fabric.api.schemas.marketplace import StatsOut
@@ -37,6 +39,8 @@ class JobsChangedOut(Body):
     changed: list[JobNowOut]
     gone: list[str]
     """They are followed no longer: read your list of jobs again."""
+    whole: bool = False
+    """`changed` is all that is followed, as you were away: the youngest jobs, and those that are not finished."""
 
 
 class MachineNowOut(ProviderOut):
@@ -49,8 +53,8 @@ class MachineNowOut(ProviderOut):
     @classmethod
     def seen(cls, now: MachineNow) -> "MachineNowOut":
         """Show a machine."""
-        shown = ProviderOut.of(now.machine).model_dump()
-        return cls.model_validate({**shown, "slots_busy": now.slots_busy, "earned": Money.of(now.earned_nanos)})
+        shown = ProviderOut.of(now.machine, now.work).model_dump()
+        return cls.model_validate({**shown, "slots_busy": len(now.work), "earned": Money.of(now.earned_nanos)})
 
 
 class MachinesChangedOut(Body):
@@ -58,6 +62,8 @@ class MachinesChangedOut(Body):
 
     changed: list[MachineNowOut]
     gone: list[str]
+    whole: bool = False
+    """`changed` is all that is followed, as you were away."""
 
 
 class StartOverOut(Body):
@@ -67,15 +73,16 @@ class StartOverOut(Body):
     """What the events will be about."""
 
 
-def bodies_of(found: Changes, *, livemode: bool) -> list[tuple[str, Body]]:
-    """The events that tell of changes, by name."""
+def bodies_of(found: Changes, *, livemode: bool, whole: Collection[str] = ()) -> list[tuple[str, Body]]:
+    """The events that tell of changes, by name; of the topics in `whole` they tell everything."""
     told: list[tuple[str, Body]] = []
-    if found.jobs or found.jobs_gone:
+    if (all_jobs := "jobs" in whole) or found.jobs or found.jobs_gone:
         gone = [str(job_id) for job_id in found.jobs_gone]
-        told.append(("jobs", JobsChangedOut(changed=[JobNowOut.of(job) for job in found.jobs], gone=gone)))
-    if found.machines or found.machines_gone:
+        told.append(("jobs", JobsChangedOut(changed=[JobNowOut.of(job) for job in found.jobs], gone=gone, whole=all_jobs)))
+    if (all_machines := "machines" in whole) or found.machines or found.machines_gone:
         gone = [str(machine_id) for machine_id in found.machines_gone]
-        told.append(("machines", MachinesChangedOut(changed=[MachineNowOut.seen(one) for one in found.machines], gone=gone)))
+        machines = [MachineNowOut.seen(one) for one in found.machines]
+        told.append(("machines", MachinesChangedOut(changed=machines, gone=gone, whole=all_machines)))
     if found.wallet is not None:
         told.append(("wallet", wallet_body(found.wallet, livemode=livemode)))
     if found.network is not None:

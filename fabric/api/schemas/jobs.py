@@ -11,7 +11,7 @@ from fabric.core.ids import FileId, JobId, QuoteId
 from fabric.core.money import usd_nanos
 from fabric.jobs.job import InputSpec, Job, JobSpec
 from fabric.jobs.requirements import Requirements
-from fabric.jobs.store import ProviderShare
+from fabric.jobs.subtask_store import ProviderShare
 
 DEADLINE_S_MAX = 30 * 86_400
 LABELS_MAX = 20

@@ -4,9 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from fabric.api.schemas.common import Body, Moment
+from fabric.api.schemas.common import Body, Moment, Money
 from fabric.catalog.registry import ModelVersion
 from fabric.core.ids import UserId
+from fabric.jobs.capacity import Capacity
 
 
 class TensorOut(Body):
@@ -56,6 +57,25 @@ class BoundsOut(Body):
     """The first Loop whose number of trips depends on data."""
 
 
+class CapacityNowOut(Body):
+    """Which slots on line could run a model now."""
+
+    slots: int
+    """Of others, where jobs of yours may run."""
+    slots_free: int
+    """Of these, those that work on nothing."""
+    slots_own: int
+    """On your own machines: jobs run there only if they say so, and then cost nothing."""
+    price_per_million: Money | None
+    """Of a million items on the cheapest slot of others, one item being too little to write down; null: there is none."""
+
+    @classmethod
+    def of(cls, found: Capacity) -> "CapacityNowOut":
+        """Show what was found."""
+        price = None if found.per_million_nanos_min is None else Money.of(found.per_million_nanos_min)
+        return cls(slots=found.slots, slots_free=found.slots_free, slots_own=found.slots_own, price_per_million=price)
+
+
 class ModelOut(Body):
     """One version of a model."""
 
@@ -84,9 +104,11 @@ class ModelOut(Body):
     """How often each operator occurs."""
     parameters: int
     created_at: Moment
+    now: CapacityNowOut | None = None
+    """Where models are listed or shown: what could run it now."""
 
     @classmethod
-    def of(cls, model: ModelVersion, caller: UserId) -> "ModelOut":
+    def of(cls, model: ModelVersion, caller: UserId, now: Capacity | None = None) -> "ModelOut":
         """Show a version to `caller`."""
         return cls(
             id=str(model.model_id),
@@ -109,6 +131,7 @@ class ModelOut(Body):
             operators=model.inspection["operators"],
             parameters=model.inspection["parameters"],
             created_at=model.created_at,
+            now=None if now is None else CapacityNowOut.of(now),
         )
 
 

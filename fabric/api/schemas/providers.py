@@ -254,6 +254,10 @@ class SlotOut(Body):
     price: Literal["auto", "own"]
     """`auto`: it follows the suggestion; `own`: you set it."""
     enabled: bool
+    is_busy: bool
+    """Whether it works on something now."""
+    works_on: str | None
+    """The model, by name; null: on nothing, or on a private model of somebody else."""
     models: list[ModelPriceOut]
     """For which single models it asks something else."""
 
@@ -284,14 +288,14 @@ class ProviderOut(Body):
     created_at: Moment
 
     @classmethod
-    def of(cls, machine: store.Provider) -> Self:
-        """Show a machine to its owner."""
+    def of(cls, machine: store.Provider, work: Mapping[int, str | None]) -> Self:
+        """Show a machine to its owner; `work`: slots at work, and the models there."""
         slots = [
             SlotOut(
                 slot=s.slot, accelerator=s.accelerator, device=s.device, device_key=s.device_key, execution_provider=s.execution_provider,
                 threads=s.threads, memory_gib=s.memory_gib, benchmark_runs_per_s=s.benchmark_runs_per_s,
                 price_per_hour=Money.of(s.rate_nanos_per_hour), enabled=s.enabled,
-                price="auto" if s.is_auto else "own",
+                price="auto" if s.is_auto else "own", is_busy=s.slot in work, works_on=work.get(s.slot),
                 models=[
                     ModelPriceOut(model_id=model_id, price_per_hour=None if rate is None else Money.of(rate))
                     for model_id, rate in sorted(s.model_rates.items())

@@ -7,7 +7,7 @@ from pydantic import Field
 from fabric.api.schemas.common import Body, Moment
 from fabric.api.schemas.jobs import DEADLINE_S_MAX, INPUTS_MAX, RESULTS_DAYS_MAX, InputIn, Labels, RequirementsIn, SplitIn
 from fabric.api.schemas.quotes import QuoteOut
-from fabric.jobs.store import JobTemplate
+from fabric.jobs.template_store import JobTemplate
 
 
 class WorkChangesIn(Body):

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import text
 
 from fabric.core.ids import JobId
-from fabric.jobs import timeline
+from fabric.jobs import backlog, queue, timeline
+from fabric.marketplace.store import open_offers
 from tests.fixtures.desk import BODY, JOBS, Desk
 from tests.fixtures.jobs import RATE, completion_of
 from tests.fixtures.onnx_models import affine
@@ -110,3 +111,25 @@ async def test_offers_say_what_an_item_of_a_model_costs_and_the_cheapest_for_it_
     plain = (await desk.get("/api/v1/marketplace/offers")).json()["data"]
     assert [offer["provider_id"] for offer in plain] == [second["provider_id"], first["provider_id"]]
     assert plain[0]["item"] is None
+
+
+async def test_a_price_counts_the_slots_that_planning_would_take_and_no_runtime_that_is_too_old(desk: Desk, owner_connection):
+    # Given, beside a slot, a cheaper one whose runtime cannot load the model
+    old = await desk.bench.provider(rate=RATE // 2)
+    await owner_connection.execute(
+        'UPDATE providers SET capabilities = \'{"opset_max": 16, "ir_version_max": 10}\' WHERE id = %s', [old]
+    )
+    offers = (await desk.get("/api/v1/marketplace/offers", model=BODY["model"])).json()["data"]
+    quote = (await desk.post({"model": BODY["model"], "items": 10}, "/api/v1/quotes")).json()
+    # Then marketplace and quote name the other one alone, at its rate
+    assert [offer["provider_id"] for offer in offers] == [str(desk.machine)]
+    assert (quote["capacity"]["slots_matching"], quote["rate_min"]["usd_nanos"], quote["rate_max"]["usd_nanos"]) == (
+        1,
+        RATE,
+        RATE,
+    )
+    # And that is where a job that waits may go
+    await desk.submit()
+    async with desk.bench.database.reading() as reader:
+        (work,) = backlog.waiting_work(await queue.open_jobs(reader))
+        assert [str(offer.provider_id) for offer in await open_offers(reader) if work.accepts(offer)] == [str(desk.machine)]

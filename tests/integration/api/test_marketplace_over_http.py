@@ -80,3 +80,39 @@ async def test_statistics_and_metrics_count_what_there_is(see, bench, api, datab
     assert facts["fabric_subtasks", "waiting"] == 3
     assert facts["fabric_providers", "online"] == 1
     assert facts["fabric_ledger_trial_balance_nanos",] == 0
+
+
+async def test_a_model_says_what_could_run_it_now_and_for_how_much(api, bench, database, alice):
+    # Given a model of everybody's, two machines of somebody else, one that is too small, and one of the caller's own
+    await bench.model(name="open", memory_bytes=2**30, item_us=1000.0)
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE models SET visibility = 'public' WHERE name = 'open'"))
+    await bench.provider(rate=2_000_000)
+    await bench.provider(rate=1_000_000)
+    await bench.provider(owner=alice.id)
+    await bench.provider(rate=1, memory_gib=0.5)  # too small
+    # When it is looked at, in the list or alone
+    (listed,) = (await api.get("/api/v1/models", headers=alice.headers)).json()["data"]
+    shown = (await api.get("/api/v1/models/open", headers=alice.headers)).json()
+    # Then it tells which slots would take it, and the price on the cheapest
+    assert listed["now"] == shown["now"]
+    assert (shown["now"]["slots"], shown["now"]["slots_free"], shown["now"]["slots_own"]) == (2, 2, 1)
+    # (a million items of 1 ms on a slot of speed 1/45 are 12.5 hours)
+    assert shown["now"]["price_per_million"]["usd_nanos"] == 12_500_000
+
+
+async def test_an_owner_sees_what_a_machine_works_on_but_no_private_name_of_somebody_else(api, bench, database, alice):
+    # Given a machine of hers with two slots, one of which works on somebody else's private model
+    machine = await bench.provider(owner=alice.id, slots_count=2)
+    await bench.claim(await bench.job(1), machine, 1)
+
+    async def slots():
+        (shown,) = (await api.get("/api/v1/providers", headers=alice.headers)).json()["data"]
+        assert shown == (await api.get(f"/api/v1/providers/{machine}", headers=alice.headers)).json()
+        return [(slot["is_busy"], slot["works_on"]) for slot in shown["slots"]]
+
+    # Then she sees which slot works, and the model's name once it is everybody's
+    assert await slots() == [(True, None), (False, None)]
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE models SET visibility = 'public'"))
+    assert await slots() == [(True, "m"), (False, None)]

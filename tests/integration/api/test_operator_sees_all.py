@@ -84,9 +84,27 @@ async def test_each_part_says_whether_it_does_its_work(api, bench, operator, own
         await connection.execute("UPDATE subtasks SET lease_until = now() - interval '1 h'")
         well = await parts()
         assert {name for name, status in well.items() if status == "problem"} == {"dispatcher", "background loops"}
+        # And a webhook that nobody tells what it waits for, which one that is being tried does not count as
+        await connection.execute(
+            "INSERT INTO webhooks (id, user_id, url, events, secret) SELECT uuidv7(), id, 'https://x', '{}', '' FROM users"
+        )
+        await connection.execute(
+            "INSERT INTO webhook_deliveries (id, webhook_id, event, body, next_try_at, give_up_at) "
+            "SELECT uuidv7(), id, 'ping', '{}', now() - interval '1 h', now() FROM webhooks LIMIT 1"
+        )
+        seen = {part["name"]: part["seen"] for part in (await shown(api, "health", operator))["parts"]}
+        assert (seen["webhooks"], seen["mail"]) == ("1 delivery waits", "nothing waits")
+        assert seen["background loops"] == "1 lease overdue"
+        await connection.execute(
+            "INSERT INTO webhook_deliveries (id, webhook_id, event, body, next_try_at, give_up_at) "
+            "SELECT uuidv7(), webhook_id, 'ping', '{}', now() + interval '1 min', now() FROM webhook_deliveries"
+        )
+        assert (await parts())["webhooks"] == "ok"
         # When a dispatcher leads
         await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])
         assert (await parts())["dispatcher"] == "ok"
+        led = next(part for part in (await shown(api, "health", operator))["parts"] if part["name"] == "dispatcher")
+        assert led["seen"] == "1 open job"
 
 
 async def test_what_the_gate_refused_is_shown_newest_first_and_without_a_gate_that_is_said(

@@ -26,7 +26,7 @@ async def worked(bench):
 
 
 async def a_day_back(owner_url, job):
-    """The first attempt of a job, and the time that its id begins with, become yesterday's."""
+    """The first attempt of a job, and the time that its id begins with, become yesterday's: so the job began then."""
     now_ms = AttemptId.new().int >> 80
     yesterday = AttemptId(int=(now_ms - DAY_MS) << 80)
     async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as connection:
@@ -35,6 +35,7 @@ async def a_day_back(owner_url, job):
             "WHERE id = (SELECT id FROM attempts WHERE job_id = %s ORDER BY id LIMIT 1)",
             [yesterday, job],
         )
+        await connection.execute("UPDATE jobs SET started_at = started_at - interval '1 day' WHERE id = %s", [job])
 
 
 async def test_days_and_sums_are_those_of_the_bill_and_of_the_ledger(bench, database, owner_url, worked):
@@ -55,6 +56,18 @@ async def test_days_and_sums_are_those_of_the_bill_and_of_the_ledger(bench, data
     in_month = sum(day.spent_nanos for day in mine.days if day.day.month == mine.days[-1].day.month)
     async with database.reading() as reader:
         assert (await history.read_history(reader, bench.owner, 1)).month_spent_nanos == in_month == mine.month_spent_nanos
+
+
+async def test_a_job_of_one_day_counts_whole_as_soon_as_it_has_ended_and_by_its_parts_before(bench, database, worked):
+    machine, job = worked
+    open_job = await bench.job(2)
+    (lease, *_) = await bench.claim(open_job, machine)
+    await bench.settle([completion_of(lease)])
+    charged = sum([(await bench.shown(one)).captured_nanos for one in (job, open_job)])
+    async with database.reading() as reader:
+        (today,) = (await history.read_history(reader, bench.owner, 1)).days
+    assert (await bench.shown(open_job)).status == "running"
+    assert today.spent_nanos == charged > 0
 
 
 async def test_what_a_machine_does_for_its_owner_is_counted_and_earns_nothing(bench, database):

@@ -125,7 +125,7 @@ async def test_a_machine_that_holds_back_by_itself_takes_nothing_new_until_it_sa
     await beat(database, machine, holding=held)
     assert {state for _, _, _, state in await ready(database)} == {"paused"}
     async with database.reading() as reader:
-        seen = ProviderOut.of(await store.provider(reader, owner, machine))
+        seen = ProviderOut.of(await store.provider(reader, owner, machine), {})
     assert (seen.status, seen.holding and seen.holding.by) == ("paused", "schedule")
     # It is not the owner's pause at the fabric, so the machine's own word ends it
     await beat(database, machine)

@@ -167,6 +167,27 @@ async def test_a_crash_after_sending_sends_once_more_and_two_loops_never_at_once
     assert len(set(receiver.ids)) == 6
 
 
+async def test_a_receiver_that_takes_its_time_holds_up_nobody_else(desk, settings, receiver):
+    slow = Receiver()
+    async with serving(slow.app()) as url:
+        slow.url = f"{url}/hook"
+        kept_waiting, other = await hook(desk, slow), await hook(desk, receiver)
+        slow.answering.clear()
+        for _ in range(outbox.EACH_MAX + 1):
+            await desk.post({}, f"{HOOKS}/{kept_waiting}/ping")
+        turning = asyncio.create_task(turn(desk, settings))
+        await slow.reached.wait()
+        # When the other one is told something while the first keeps everybody waiting
+        await desk.post({}, f"{HOOKS}/{other}/ping")
+        await receiver.reached.wait()
+        # Then it hears at once, and no more than its share is tried with the slow one
+        waiting = [row for row in await told(desk, kept_waiting) if row["attempts"] == 0]
+        assert (turning.done(), len(waiting)) == (False, 1)
+        slow.answering.set()
+        assert await turning == outbox.EACH_MAX + 2
+        assert len(set(slow.ids)) == outbox.EACH_MAX + 1
+
+
 async def test_too_much_that_waits_is_given_up_and_can_be_sent_again(desk, settings, receiver, owner_connection):
     webhook = await hook(desk, receiver)
     await owner_connection.execute(

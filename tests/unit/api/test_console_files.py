@@ -55,6 +55,13 @@ def test_a_file_of_an_older_build_is_not_found_and_no_page(built):
         got(built, "assets/index-old.js")
 
 
+def test_letters_are_sent_as_what_they_are_wherever_it_runs(built):
+    (built / "assets" / "inter-a1b2c3.woff2").write_bytes(b"wOF2")
+    response = got(built, "assets/inter-a1b2c3.woff2", accept_encoding="br, gzip")
+    assert response.headers["content-type"] == "font/woff2"
+    assert "immutable" in response.headers["cache-control"]
+
+
 def test_no_page_may_frame_it_run_inline_scripts_or_ask_another_host(built):
     headers = got(built, "").headers
     policy = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))
