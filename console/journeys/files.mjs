@@ -51,7 +51,7 @@ await check(page, "labels");
 // Rows are pasted as a spreadsheet gives them; what comes out is a table, here and as a file.
 await bring("rows.onnx");
 await page.getByRole("button", { name: "Use these" }).click();
-await page.getByRole("button", { name: "Type or paste" }).click();
+await page.getByRole("tab", { name: "Type or paste" }).click();
 await page.getByLabel("Values of x").fill(readFileSync(join(folder, "rows.tsv"), "utf8"));
 await page.getByText("The first row is taken as names.").waitFor();
 await run();

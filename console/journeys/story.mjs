@@ -128,7 +128,7 @@ await machine.getByRole("button", { name: "Change schedule" }).click();
 await owner.getByLabel("In certain hours").check();
 await owner.getByRole("button", { name: "Weekends", exact: true }).click();
 for (const day of ["Saturday", "Sunday"]) await owner.getByRole("checkbox", { name: day }).uncheck();
-await owner.getByRole("alert").waitFor(); // no day is left
+await owner.getByText("Each row needs a day").waitFor(); // none is left
 for (const day of days) await owner.getByRole("checkbox", { name: day }).check();
 await owner.getByLabel("from", { exact: true }).fill("10:00");
 await owner.getByLabel("to", { exact: true }).fill("11:30");

@@ -58,7 +58,7 @@ def test_a_stranger_runs_a_model_and_an_owner_keeps_a_machine_without_a_terminal
     assert seen["themed"]
     # And the machine took hours that are closed now, held back, said until when, and then lent at any time again
     assert " 10:00–11:30, " in seen["schedule"]
-    assert "closed now, opens in" in seen["schedule"]
+    assert "closed now, opens " in seen["schedule"]
     assert seen["week"].startswith("Open ")
 
 

@@ -131,7 +131,7 @@ function CertainHours({
   const [taken, setTaken] = useState(0); // another preset leaves nothing of what was typed
   return (
     <div className="stack">
-      <div className="row">
+      <div className="row hours-presets">
         {PRESETS.map(([name, hours]) => (
           <button
             type="button"
