@@ -73,6 +73,13 @@ export function InputEditor({
             spellCheck={false}
             value={draft.typed}
             onChange={(event) => onChange(withTyped(event.target.value, given))}
+            onPaste={(event) => {
+              const text = event.clipboardData.getData("text/plain");
+              if (single || text.length <= PASTED_LETTERS_MAX) return;
+              event.preventDefault();
+              setTyping(false);
+              void withFiles([pastedFile(text, kind)], given).then(onChange);
+            }}
           />
         </Field>
       ) : (
@@ -117,6 +124,14 @@ export function InputEditor({
       <Previews draft={draft} given={given} />
     </fieldset>
   );
+}
+
+/** What is longer makes a field slow to write in; it is kept as a file. */
+const PASTED_LETTERS_MAX = 50_000;
+
+function pastedFile(text: string, kind: Kind): File {
+  const ending = /^\s*[[{]/.test(text) ? "json" : kind === "text" ? "txt" : "csv";
+  return new File([text], `pasted.${ending}`);
 }
 
 function hintOfTexts(single: boolean): string {
