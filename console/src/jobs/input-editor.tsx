@@ -130,8 +130,19 @@ export function InputEditor({
 const PASTED_LETTERS_MAX = 50_000;
 
 function pastedFile(text: string, kind: Kind): File {
-  const ending = /^\s*[[{]/.test(text) ? "json" : kind === "text" ? "txt" : "csv";
+  const ending = isJson(text) ? "json" : kind === "text" ? "txt" : "csv";
   return new File([text], `pasted.${ending}`);
+}
+
+/** Lines of texts may begin with a bracket as well. */
+function isJson(text: string): boolean {
+  if (!/^\s*[[{]/.test(text)) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function hintOfTexts(single: boolean): string {
