@@ -60,7 +60,7 @@ export function Boxes({ found, frame }: { found: readonly Ranked[]; frame: Frame
             key={place}
             style={{ left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%`, borderColor: color }}
           >
-            <span style={{ background: color }}>
+            <span style={{ borderColor: color }}>
               {one.label ?? one.index} {one.score.toFixed(2)}
             </span>
           </i>

@@ -61,6 +61,13 @@ export function InputEditor({
           spellCheck={false}
           value={draft.typed}
           onChange={(event) => onChange(withTyped(event.target.value, given))}
+          onPaste={(event) => {
+            const text = event.clipboardData.getData("text/plain");
+            if (single || text.length <= PASTED_LETTERS_MAX) return;
+            event.preventDefault();
+            setTyping(false);
+            void withFiles([pastedFile(text, kind)], given).then(onChange);
+          }}
         />
       </Field>
     ) : (
@@ -126,6 +133,25 @@ export function InputEditor({
       <Previews draft={draft} given={given} />
     </fieldset>
   );
+}
+
+/** What is longer makes a field slow to write in; it is kept as a file. */
+const PASTED_LETTERS_MAX = 50_000;
+
+function pastedFile(text: string, kind: Kind): File {
+  const ending = isJson(text) ? "json" : kind === "text" ? "txt" : "csv";
+  return new File([text], `pasted.${ending}`);
+}
+
+/** Lines of texts may begin with a bracket as well. */
+function isJson(text: string): boolean {
+  if (!/^\s*[[{]/.test(text)) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function hintOfTexts(single: boolean): string {
