@@ -65,7 +65,7 @@ await told.waitFor({ state: "hidden" });
 await lines(0);
 await beside.getByText("No job of yours fits").waitFor();
 await beside.getByRole("link", { name: "Show all jobs" }).click();
-await lines(2);
+for (const id of [waiting, finished]) await beside.locator(`a.job-line[href$="${id}"]`).waitFor();
 quiet.expected = null;
 
 // A finished job: what failed, the itemised bill, a label, and everything in one file.
