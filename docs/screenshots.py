@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fabric.client import Client
@@ -24,6 +25,8 @@ def main() -> None:
         with LocalFabric(home=home, providers=2) as fabric:
             with Client(fabric.url, fabric.api_key) as client:
                 show_something(client)
+            with Client(fabric.url, fabric.owner_api_key) as owner:
+                show_hours(owner)
             passwords = [str(fabric.home.secret(f"{name}.password")) for name in ("you", "owner", "operator")]
             script = ["node", "scripts/screenshots.mjs", fabric.url, str(IMAGES), *passwords]
             subprocess.run(script, cwd=REPOSITORY / "console", check=True)
@@ -43,6 +46,13 @@ def show_something(client: Client) -> None:
     pngs[3] = b"\x89PNG\r\n\x1a\nnot really"
     client.submit("digits", client.files.upload_many(pngs), labels={"dataset": "scans", "run": "7"}).wait(WAIT_S, progress=False)
     client.submit("digits", client.files.upload_many(pngs[10:14]), requirements={"region": ["the-moon"]})
+
+
+def show_hours(owner: Client) -> None:
+    """One machine that lends in certain hours, the present one among them."""
+    hour = datetime.now(UTC).hour
+    machine_id = next(one["id"] for one in owner.providers.list() if one["name"] == "local-2")
+    owner.providers.set_schedule(machine_id, f"mo-fr {(hour - 5) % 24}-{(hour + 7) % 24}, sa-su 0-24")
 
 
 def shrink(picture: Path) -> None:

@@ -52,6 +52,7 @@ def words_of(options: Options) -> list[str]:
     for option, value in (
         ("--slots", options.slots), ("--threads", options.threads), ("--ca-file", options.ca_file),
         ("--fingerprint", options.fingerprint), ("--region", None if options.region == "unknown" else options.region),
+        ("--without", ",".join(options.without) or None), ("--prefer", ",".join(options.prefer) or None),
     ):  # fmt: skip
         if value is not None:
             words += [option, str(value)]

@@ -36,9 +36,11 @@ const OF_OPERATORS = {
 };
 /** What somebody does on a page before the picture is taken. */
 const DOES = {
-  machines: (page) => page.locator(".earnings").nth(1).waitFor(),
-  // Every picture is there but the one that is damaged.
-  job: (page) => page.waitForFunction(() => document.querySelectorAll(".tile-blank").length <= 1),
+  machines: async (page) => {
+    await page.locator(".earnings").nth(1).waitFor();
+    await page.locator(".week").waitFor();
+  },
+  job: (page) => page.waitForFunction(() => !document.querySelector(".tile-blank")),
   ledger: async (page) => {
     await page.getByRole("button", { name: "Audit now" }).click();
     await page.getByText("audits hold").waitFor();

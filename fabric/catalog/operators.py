@@ -1,7 +1,7 @@
 """The allow-list of operators, for each domain: what a model may consist of.
 
-Left out of the standard: what decodes pictures (decoders have a sandbox of their own), what works on strings (no input or output is
-one) and optional values (only control flow needs them).
+Left out of the standard: what decodes pictures (decoders have a sandbox of their own), what makes strings of strings (a text
+is taken apart before the model, by a tokenizer) and optional values (only control flow needs them).
 """
 
 from typing import Any

@@ -49,7 +49,7 @@ export function Progress({ job }: { job: Schemas["JobOut"] }) {
           name={isOpen(job) ? "Items a second now" : "Items a second"}
           note={isOpen(job) && now && left > 0 ? `about ${secondsText(left / now)} left` : undefined}
         >
-          {now ? now.toFixed(now < 10 ? 1 : 0) : "none yet"}
+          {now ? (now < 10 ? now.toFixed(1) : countText(Math.round(now))) : "none yet"}
         </Fact>
         <Fact
           name={isOpen(job) ? "Cost so far" : "Cost"}

@@ -42,11 +42,6 @@ export function MachineSheet({
     <section className="sheet" aria-label={machine.name}>
       <MachineHead machine={machine} lives={lives} change={change} ask={setAsking} />
       {reasons}
-      <MachineSchedule
-        machine={machine}
-        save={(schedule) => change({ schedule }, `${machine.name} is told its schedule with its next sign of life.`)}
-      />
-      {earnings && <Earnings of={earnings} />}
       <div className="scroll">
         <table className="cards slots">
           <thead>
@@ -75,6 +70,11 @@ export function MachineSheet({
         </table>
       </div>
       {lives && <Loads machine={machine} live={live} />}
+      {earnings && <Earnings of={earnings} />}
+      <MachineSchedule
+        machine={machine}
+        save={(schedule) => change({ schedule }, `${machine.name} is told its schedule with its next sign of life.`)}
+      />
       <Facts machine={machine} />
       {asking && (
         <Asking what={asking} machine={machine} change={change} renew={renew} onClose={() => setAsking(null)} />

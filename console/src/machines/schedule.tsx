@@ -26,18 +26,18 @@ export function MachineSchedule({ machine, save }: { machine: Machine; save: (wi
   return (
     <section className="schedule" aria-label={`Schedule of ${machine.name}`}>
       <div className="stack tight">
-        <h3>Schedule</h3>
+        <div className="row">
+          <h3>Schedule</h3>
+          <button type="button" className="button small" onClick={() => setEditing(true)}>
+            Change schedule
+          </button>
+        </div>
         <p>
           Lends {timesInWords(counts, counts.time_zone)}
           {counts.hours !== null && lives && <Turn of={counts} />}
         </p>
         {wanted && <Waiting wanted={wanted} lives={lives} />}
         <Caps of={machine.caps ?? null} />
-        <div>
-          <button type="button" className="button small" onClick={() => setEditing(true)}>
-            Change schedule
-          </button>
-        </div>
       </div>
       {rows && <WeekStrip rows={rows} now={wallTime(now, counts.utc_offset_minutes)} />}
       {editing && <ScheduleEditor machine={machine} save={save} onClose={() => setEditing(false)} />}

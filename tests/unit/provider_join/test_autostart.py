@@ -26,6 +26,10 @@ WORDS = [
     "attic $1",
     "--hours",
     "22-7",
+    "--without",
+    "cuda:1,cpu",
+    "--prefer",
+    "tensorrt",
 ]
 
 
@@ -42,6 +46,7 @@ def test_what_starts_by_itself_is_this_interpreter_with_this_home_and_no_token()
     # They are options of the agent, and mean the same again
     again = read_options(words[3:])
     assert (again.url, again.home, again.slots, again.name, again.token) == ("https://fabric.example", HOME, 2, "attic $1", None)
+    assert (again.without, again.prefer) == (("cuda:1", "cpu"), ("tensorrt",))
 
 
 def test_the_systemd_unit_restarts_what_fails_and_leaves_alone_what_must_not_run():
