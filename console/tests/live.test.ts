@@ -1,5 +1,5 @@
 import { QueryClient, QueryObserver } from "@tanstack/react-query";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import type { Schemas } from "../src/api/client";
 import { EventParser } from "../src/api/events";
 import { apply, type JobNow, readAgain } from "../src/api/live";
@@ -164,4 +164,25 @@ test("money is what the event says, and to start over reads everything again", (
   expect(
     ["jobs", "machines", "wallet"].map((key) => isStale(client, ...(key === "jobs" ? ["jobs", "recent"] : [key]))),
   ).toEqual([true, true, true]);
+});
+
+test("what the fabric works out is read again once its grounds have changed, and no more often than that", () => {
+  vi.useFakeTimers();
+  const client = reader();
+  const old = () =>
+    client
+      .getQueryCache()
+      .findAll({ predicate: (query) => query.state.isInvalidated })
+      .map((query) => query.queryKey[0]);
+  for (const key of ["offers", "models", "machine-reasons", "machine-earnings"]) client.setQueryData([key, "one"], {});
+  for (let time = 0; time < 3; time += 1) apply(client, { id: 0, type: "network", data: { slots_online: time } });
+  expect(old()).toEqual([]);
+  vi.advanceTimersByTime(3000);
+  expect(old()).toEqual(["offers"]);
+  vi.advanceTimersByTime(30_000);
+  expect(old()).toEqual(["offers", "models", "machine-reasons"]);
+  apply(client, { id: 0, type: "machines", data: { changed: [], gone: [] } });
+  vi.advanceTimersByTime(5000);
+  expect(old()).toContain("machine-earnings");
+  vi.useRealTimers();
 });

@@ -28,6 +28,8 @@ SELECT
   (SELECT count(*) FROM providers WHERE status = 'online') AS providers_online,
   (SELECT count(*) FROM slots s JOIN providers p ON p.id = s.provider_id
     WHERE p.status = 'online' AND s.enabled AND p.agent_state -> 'holding' IS NULL) AS slots_online,
+  (SELECT coalesce(sum(s.rate_nanos_per_hour), 0) FROM slots s JOIN providers p ON p.id = s.provider_id
+    WHERE p.status = 'online' AND s.enabled AND p.agent_state -> 'holding' IS NULL) AS rates_nanos_per_hour,
   (SELECT count(DISTINCT (provider_id, slot)) FROM subtasks WHERE status = 'leased') AS slots_busy,
   (SELECT count(*) FROM models WHERE visibility = 'public' AND deleted_at IS NULL) AS models_public,
   (SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')) AS jobs_open,
@@ -61,6 +63,7 @@ class MarketCounts:
 
     providers_online: int
     slots_online: int
+    rates_nanos_per_hour: int  # of all of these together, so that who watches sees that a price has changed
     slots_busy: int
     models_public: int
     jobs_open: int

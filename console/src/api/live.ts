@@ -11,6 +11,11 @@ import { failed, isOpen, job as jobQuery } from "./queries";
 const PATH = "/api/v1/events";
 const LOCK = "fabric.events";
 const REREAD_MS = 3000;
+/** What the fabric works out and no event has: by what tells that it may be otherwise, and how soon it is read again at most. */
+const WORKED_OUT_MS = {
+  network: { offers: REREAD_MS, models: 10_000, "machine-reasons": 30_000 },
+  machines: { "machine-earnings": 5000 },
+} as const;
 /** So many jobs are asked after one by one; if more have ended unseen, lists are read again. */
 const ASKED_AFTER_MAX = 20;
 /** A stream also ends by itself now and then; only one that stays away for longer is worth a word. */
@@ -108,11 +113,14 @@ export function apply(client: QueryClient, event: ServerEvent): void {
     reread(client, "wallet");
   } else if (event.type === "network") {
     client.setQueryData(["stats"], event.data as unknown as Schemas["StatsOut"]);
+    workAgain(client, "network");
   }
 }
 
 /** Everything may be old, but what is read of one job only while that runs; what is not yet known of one its own stream tells. */
 function startOver(client: QueryClient): void {
+  workAgain(client, "network");
+  workAgain(client, "machines");
   for (const key of ["machines", "wallet", "stats"]) readAgain(client, { queryKey: [key] });
   const runs = (id: unknown) => {
     const job = client.getQueryData<Job>(["jobs", "one", id]);
@@ -182,17 +190,24 @@ function applyMachines(client: QueryClient, { changed, gone, whole }: MachinesEv
     client.setQueryData(key, { ...known, data: known.data.map((machine) => now.get(machine.id) ?? machine) });
   }
   reread(client, "machines");
+  workAgain(client, "machines");
 }
 
-const rereads = new Map<string, ReturnType<typeof setTimeout>>();
+function workAgain(client: QueryClient, because: keyof typeof WORKED_OUT_MS): void {
+  for (const [key, afterMs] of Object.entries(WORKED_OUT_MS[because])) reread(client, key, afterMs);
+}
+
+const rereads = new WeakMap<QueryClient, Set<string>>();
 /** What hangs below a key is read again, once in a while however much happens. */
-function reread(client: QueryClient, key: string): void {
-  if (rereads.has(key)) return;
-  const again = () => {
-    rereads.delete(key);
+function reread(client: QueryClient, key: string, afterMs = REREAD_MS): void {
+  const due = rereads.get(client) ?? new Set();
+  rereads.set(client, due);
+  if (due.has(key)) return;
+  due.add(key);
+  setTimeout(() => {
+    due.delete(key);
     void client.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] === key && queryKey.length > 1 });
-  };
-  rereads.set(key, setTimeout(again, REREAD_MS));
+  }, afterMs);
 }
 
 let cut = false;

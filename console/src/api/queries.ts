@@ -4,8 +4,6 @@ import { api, type Schemas } from "./client";
 import { Problem } from "./problem";
 
 export const PAGE = 100;
-/** Offers tell no events; they are asked again while a page shows them. */
-export const LOOK_AGAIN_MS = 5000;
 export type JobStatus = Schemas["JobOut"]["status"];
 type Page = { next_cursor?: string | null | undefined };
 
@@ -77,14 +75,11 @@ export const results = (id: string) =>
     queryKey: ["jobs", "results", id],
     queryFn: () => api.get("/api/v1/jobs/{job_id}/results", { path: { job_id: id } }),
   });
-/** What the fabric works out, and no event tells: asked again once in a while. */
-const WORKED_OUT_MS = 30_000;
 export const models = infiniteQueryOptions({
   queryKey: ["models", "list"],
   queryFn: ({ pageParam }) => api.get("/api/v1/models", { query: { limit: PAGE, cursor: pageParam } }),
   initialPageParam: first,
   getNextPageParam: nextOf,
-  refetchInterval: WORKED_OUT_MS, // what could run them now
 });
 export const model = (reference: string) =>
   queryOptions({
@@ -101,12 +96,11 @@ export const machines = queryOptions({
   queryKey: ["machines"],
   queryFn: () => api.get("/api/v1/providers", { query: { limit: 200 } }),
 });
-/** What the fabric works out for one machine: asked when its state changes and now and then, not at each of its heartbeats. */
+/** What the fabric works out for one machine: asked when its state changes and when `live.ts` says so, not at each of its heartbeats. */
 export const machineEarnings = (machine: Schemas["ProviderOut"]) =>
   queryOptions({
     queryKey: ["machine-earnings", machine.id],
     queryFn: () => api.get("/api/v1/providers/{provider_id}/earnings", { path: { provider_id: machine.id } }),
-    refetchInterval: WORKED_OUT_MS,
   });
 export const machineReasons = (machine: Schemas["ProviderOut"]) =>
   queryOptions({
@@ -120,7 +114,6 @@ export const machineReasons = (machine: Schemas["ProviderOut"]) =>
     ],
     queryFn: () => api.get("/api/v1/providers/{provider_id}/reasons", { path: { provider_id: machine.id } }),
     placeholderData: keepPreviousData, // until its new state is worked out, a moment later
-    refetchInterval: WORKED_OUT_MS,
   });
 export const joinTokens = queryOptions({
   queryKey: ["join-tokens"],
@@ -131,7 +124,6 @@ export const offers = (model = "") =>
   queryOptions({
     queryKey: ["offers", model],
     queryFn: () => api.get("/api/v1/marketplace/offers", { query: { limit: 200, ...(model && { model }) } }),
-    refetchInterval: LOOK_AGAIN_MS,
   });
 export const apiKeys = queryOptions({
   queryKey: ["api-keys"],

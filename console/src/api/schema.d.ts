@@ -6109,6 +6109,8 @@ export interface components {
             jobs_open: number;
             /** Models Public */
             models_public: number;
+            /** @description What all of these together ask for an hour; it changes with every price. */
+            price_per_hour: components["schemas"]["Money"];
             /** Providers Online */
             providers_online: number;
             /** Slots Busy */

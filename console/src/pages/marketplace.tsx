@@ -33,7 +33,16 @@ export function MarketplacePage() {
       />
       <dl className="facts">
         <Fact name="Machines on line">{stats.data ? countText(stats.data.providers_online) : "…"}</Fact>
-        <Fact name="Slots on line" note={stats.data && `${stats.data.slots_busy} busy`}>
+        <Fact
+          name="Slots on line"
+          note={
+            stats.data && (
+              <>
+                {stats.data.slots_busy} busy; all together <Money of={stats.data.price_per_hour} /> an hour
+              </>
+            )
+          }
+        >
           {stats.data ? countText(stats.data.slots_online) : "…"}
         </Fact>
         <Fact name="Items in 24 hours">{stats.data ? countText(stats.data.items_day) : "…"}</Fact>

@@ -107,6 +107,8 @@ class StatsOut(Body):
 
     providers_online: int
     slots_online: int
+    price_per_hour: Money
+    """What all of these together ask for an hour; it changes with every price."""
     slots_busy: int
     models_public: int
     jobs_open: int
@@ -118,7 +120,8 @@ class StatsOut(Body):
     @classmethod
     def of(cls, counts: MarketCounts) -> "StatsOut":
         """Show the counts."""
-        return cls(**asdict(counts))
+        facts = asdict(counts)
+        return cls(price_per_hour=Money.of(facts.pop("rates_nanos_per_hour")), **facts)
 
 
 class BaseRateBody(Body):

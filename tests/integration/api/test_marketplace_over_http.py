@@ -4,6 +4,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
+from tests.fixtures.jobs import RATE
+
 MARKET = "/api/v1/marketplace"
 
 
@@ -69,7 +71,9 @@ async def test_statistics_and_metrics_count_what_there_is(see, bench, api, datab
     done, running = await bench.job(3), await bench.job(5)
     await bench.run(done, machine)
     await bench.claim(running, machine, 2)
-    assert await see("/stats") == {
+    stats = await see("/stats")
+    assert stats.pop("price_per_hour")["usd_nanos"] == 2 * RATE
+    assert stats == {
         "providers_online": 1, "slots_online": 2, "slots_busy": 1, "models_public": 0, "jobs_open": 1, "jobs_day": 2, "items_day": 3,
     }  # fmt: skip
     families = text_string_to_metric_families((await api.get("/metrics")).text)
