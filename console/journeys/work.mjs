@@ -108,7 +108,9 @@ await page.getByRole("button", { name: "Do them again" }).click();
 await page.waitForURL((address) => !address.pathname.endsWith(finished));
 await page.getByText("1 of 1 item", { exact: true }).waitFor();
 await page.getByText("It does again what").waitFor();
-await lines(3); // the second tab follows the account since the first one has been somewhere else
+// The second tab follows the account since the first one has been somewhere else.
+const made = new URL(page.url()).pathname.split("/").at(-1);
+await beside.locator(`a.job-line[href$="${made}"]`).waitFor();
 await beside.close();
 await console_(`/jobs/new?again=${finished}`);
 await page.getByText("as before").waitFor();
