@@ -1,6 +1,6 @@
 import type { Schemas } from "../api/client";
 import { typedAmount } from "../ui/amounts";
-import { Field } from "../ui/small";
+import { DollarInput, Field } from "../ui/small";
 import type { Before, Request } from "./request";
 
 export interface Limits {
@@ -91,13 +91,13 @@ export function LimitsEditor({
           hint="Never is more charged."
           error={wrong("budget", "Write an amount above zero, such as 1.50.")}
         >
-          <Dollars value={limits.budget} onChange={(budget) => set({ budget })} />
+          <DollarInput value={limits.budget} onChange={(budget) => set({ budget })} />
         </Field>
         <Field
           label="Highest price for an hour of a slot"
           error={wrong("price", "Write an amount above zero, such as 0.80.")}
         >
-          <Dollars value={limits.price} onChange={(price) => set({ price })} />
+          <DollarInput value={limits.price} onChange={(price) => set({ price })} />
         </Field>
         <Field label="Must end within (minutes)" error={wrong("deadlineMin", "Write a number above zero.")}>
           <input
@@ -160,14 +160,5 @@ export function LimitsEditor({
         </span>
       </label>
     </div>
-  );
-}
-
-function Dollars({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  return (
-    <span className="money-input">
-      <span aria-hidden="true">$</span>
-      <input type="text" inputMode="decimal" value={value} onChange={(event) => onChange(event.target.value)} />
-    </span>
   );
 }

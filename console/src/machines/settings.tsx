@@ -5,7 +5,7 @@ import type { Schemas } from "../api/client";
 import { Act } from "../ui/act";
 import { typedAmount } from "../ui/amounts";
 import { Dialog } from "../ui/dialog";
-import { Failure, Field } from "../ui/small";
+import { DollarInput, Failure, Field } from "../ui/small";
 
 export type Change = Partial<Schemas["ProviderChangeIn"]>;
 
@@ -57,10 +57,7 @@ export function MachineSettings({
             hint="You get this less the platform's commission. Work that is given already keeps its price."
             error={exact ? null : "Write an amount such as 0.25."}
           >
-            <span className="money-input">
-              <span aria-hidden="true">$</span>
-              <input type="text" inputMode="decimal" value={price} onChange={(event) => setPrice(event.target.value)} />
-            </span>
+            <DollarInput value={price} onChange={setPrice} />
           </Field>
         )}
         <p className="small">

@@ -19,7 +19,7 @@ import { Act } from "../ui/act";
 import { countText, plural, typedAmount } from "../ui/amounts";
 import { Choose } from "../ui/choose";
 import { Confirm, Dialog } from "../ui/dialog";
-import { Ago, Failure, Field, Head, Id, Money, Skeleton, Status } from "../ui/small";
+import { Ago, DollarInput, Failure, Field, Head, Id, Money, Skeleton, Status } from "../ui/small";
 import { SnippetTabs } from "../ui/snippets";
 import { toast, toastError } from "../ui/toasts";
 import "../styles/job.css";
@@ -256,10 +256,7 @@ function AddBudget({ job, onDone, onClose }: { job: Job; onDone: (job: Job) => v
           hint="From your own credit. What is not used comes back at the end."
           error={amount && !exact ? "Write an amount such as 1.50." : null}
         >
-          <span className="money-input">
-            <span>$</span>
-            <input type="text" inputMode="decimal" value={amount} onChange={(event) => setAmount(event.target.value)} />
-          </span>
+          <DollarInput value={amount} onChange={setAmount} />
         </Field>
         {error !== null && <Failure error={error} />}
         <div className="row">

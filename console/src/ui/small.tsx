@@ -255,6 +255,16 @@ export function Field({
   );
 }
 
+/** An amount of dollars, as somebody types it. */
+export function DollarInput({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  return (
+    <span className="money-input">
+      <span aria-hidden="true">$</span>
+      <input type="text" inputMode="decimal" value={value} onChange={(event) => onChange(event.target.value)} />
+    </span>
+  );
+}
+
 /** The next page of a list that goes back in time, on demand. */
 export function Older({ of }: { of: { isFetchingNextPage: boolean; fetchNextPage: () => unknown } }) {
   return (

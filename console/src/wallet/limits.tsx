@@ -4,7 +4,7 @@ import { useState } from "react";
 import { api, type Schemas } from "../api/client";
 import { typedAmount } from "../ui/amounts";
 import { Dialog } from "../ui/dialog";
-import { Failure, Field, Skeleton } from "../ui/small";
+import { DollarInput, Failure, Field, Skeleton } from "../ui/small";
 import { toast } from "../ui/toasts";
 
 export function LimitsDialog({ onClose }: { onClose: () => void }) {
@@ -48,20 +48,14 @@ function LimitsForm({ limits, onClose }: { limits: Schemas["LimitsOut"]; onClose
         hint="Empty: no limit."
         error={wrong(job) ? "Write an amount such as 2.50." : null}
       >
-        <span className="money-input">
-          <span aria-hidden="true">$</span>
-          <input type="text" inputMode="decimal" value={job} onChange={(event) => setJob(event.target.value)} />
-        </span>
+        <DollarInput value={job} onChange={setJob} />
       </Field>
       <Field
         label="All jobs of a day (UTC), at most"
         hint="Empty: no limit."
         error={wrong(day) ? "Write an amount such as 20." : null}
       >
-        <span className="money-input">
-          <span aria-hidden="true">$</span>
-          <input type="text" inputMode="decimal" value={day} onChange={(event) => setDay(event.target.value)} />
-        </span>
+        <DollarInput value={day} onChange={setDay} />
       </Field>
       {error !== null && <Failure error={error} />}
       <div className="row">

@@ -4,7 +4,7 @@ import { useState } from "react";
 import { api, randomKey } from "../api/client";
 import { typedAmount } from "../ui/amounts";
 import { Dialog } from "../ui/dialog";
-import { Failure, Field } from "../ui/small";
+import { DollarInput, Failure, Field } from "../ui/small";
 import { toast } from "../ui/toasts";
 
 const SUGGESTED = ["5", "25", "100"];
@@ -48,10 +48,7 @@ export function TopUp({ livemode, onClose }: { livemode: boolean; onClose: () =>
       >
         {!livemode && <p className="notice warn">This fabric runs on play money: nobody pays, and nobody is paid.</p>}
         <Field label="Amount in USD" error={amount && !exact ? "Write an amount such as 25.00." : null}>
-          <span className="money-input">
-            <span aria-hidden="true">$</span>
-            <input type="text" inputMode="decimal" value={amount} onChange={(event) => setAmount(event.target.value)} />
-          </span>
+          <DollarInput value={amount} onChange={setAmount} />
         </Field>
         <div className="row">
           {SUGGESTED.map((one) => (
