@@ -14,7 +14,7 @@ NAMES = {
     "AsyncClient": "Client", "AsyncJob": "Job", "AsyncGenerator": "Generator", "AsyncIterator": "Iterator",
     "AbstractAsyncContextManager": "AbstractContextManager", "aclosing": "closing", "asyncio": "time", "_async": "_sync",
     "__aenter__": "__enter__", "__aexit__": "__exit__", "aclose": "close", "aread": "read", "aiter_bytes": "iter_bytes",
-    "aiter_lines": "iter_lines",
+    "aiter_lines": "iter_lines", "asynccontextmanager": "contextmanager",
 }  # fmt: skip
 DROPPED = {"async", "await"}
 TEXTS = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}  # the last from Python 3.12 on

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fabric.client._async.transport import Transport, checked
+from fabric.client._async.transport import Transport
 from fabric.client.contents import content_of, media_type, packs
 from fabric.client.display import Rows, Shown
 
@@ -53,8 +53,8 @@ class Files:
 
     async def download(self, file_id: str) -> bytes:
         """One file's bytes."""
-        async with self._transport.stream(f"/api/v1/files/{file_id}/content") as response:
-            return await (await checked(response)).aread()
+        async with self._transport.opened(f"/api/v1/files/{file_id}/content") as response:
+            return await response.aread()
 
     async def delete(self, file_id: str) -> None:
         """Delete one file."""

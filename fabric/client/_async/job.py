@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fabric.client._async.transport import Transport, checked
+from fabric.client._async.transport import Transport
 from fabric.client.display import BillFacts, Rows, job_html
 from fabric.client.errors import ItemFailed, JobTimeout, PartialResult, job_failed, waiting
 from fabric.client.frames import frame_of
@@ -229,7 +229,6 @@ class AsyncJob:
             await self.wait(progress=False)
         unfinished = target.with_name(f"{target.name}.part")
         async with self._results(form) as response:
-            await checked(response)
             with unfinished.open("wb") as file:
                 async for chunk in response.aiter_bytes():
                     file.write(chunk)
@@ -249,7 +248,6 @@ class AsyncJob:
         assembly = Assembly(int(manifest["items_total"]), {error["index"] for error in manifest.get("errors", [])})
         reader = PartReader()
         async with self._results("parts") as response:
-            await checked(response)
             async for chunk in response.aiter_bytes():
                 for part in reader.feed(chunk):
                     assembly.add(part)
@@ -257,7 +255,7 @@ class AsyncJob:
         return finished(assembly.outputs(), assembly.present, manifest), assembly.present, manifest
 
     def _results(self, form: str) -> Any:
-        return self._transport.stream(f"/api/v1/jobs/{self.id}/results", params={"format": form}, timeout=RESULTS_TIMEOUT_S)
+        return self._transport.opened(f"/api/v1/jobs/{self.id}/results", params={"format": form}, timeout=RESULTS_TIMEOUT_S)
 
     async def _watch(self, deadline: float | None) -> None:
         with Progress(self.facts) as bar:

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +109,31 @@ class Transport:
         return found
 
     def stream(self, path: str, **options: Any) -> AbstractAsyncContextManager[httpx.Response]:
-        """A streamed GET; the caller reads it inside a `with` block and calls `checked` first."""
+        """A streamed GET, whatever its status; the caller reads it inside a `with` block and calls `checked` first."""
         return self._http.stream("GET", path, **options)
+
+    @asynccontextmanager
+    async def opened(self, path: str, **options: Any) -> AsyncIterator[httpx.Response]:
+        """A streamed GET that has succeeded; until it has, trouble is put up with as by `send`.
+
+        Raises:
+            ApiError: the endpoint refused.
+            NotConnected: it could not be reached.
+        """
+        trouble = Trouble(OUTAGE_S_MAX if self._has_answered else 0.0)
+        while True:
+            try:
+                response = await self._http.send(self._http.build_request("GET", path, **options), stream=True)
+            except httpx.TransportError as error:
+                await self._bear(trouble, error)
+                continue
+            try:
+                if response.status_code not in RETRY_STATUSES or not trouble.is_bearable():
+                    yield await checked(response)
+                    return
+            finally:
+                await response.aclose()
+            await asyncio.sleep(trouble.pause_s(response.headers.get("Retry-After")))
 
     async def put_signed(self, url: str, headers: dict[str, str], content: bytes | Path) -> None:
         """Upload to a signed URL; our own credential stays here.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fabric.client._sync.transport import Transport, checked
+from fabric.client._sync.transport import Transport
 from fabric.client.contents import content_of, media_type, packs
 from fabric.client.display import Rows, Shown
 
@@ -54,8 +54,8 @@ class Files:
 
     def download(self, file_id: str) -> bytes:
         """One file's bytes."""
-        with self._transport.stream(f"/api/v1/files/{file_id}/content") as response:
-            return (checked(response)).read()
+        with self._transport.opened(f"/api/v1/files/{file_id}/content") as response:
+            return response.read()
 
     def delete(self, file_id: str) -> None:
         """Delete one file."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fabric.client._sync.transport import Transport, checked
+from fabric.client._sync.transport import Transport
 from fabric.client.display import BillFacts, Rows, job_html
 from fabric.client.errors import ItemFailed, JobTimeout, PartialResult, job_failed, waiting
 from fabric.client.frames import frame_of
@@ -230,7 +230,6 @@ class Job:
             self.wait(progress=False)
         unfinished = target.with_name(f"{target.name}.part")
         with self._results(form) as response:
-            checked(response)
             with unfinished.open("wb") as file:
                 for chunk in response.iter_bytes():
                     file.write(chunk)
@@ -250,7 +249,6 @@ class Job:
         assembly = Assembly(int(manifest["items_total"]), {error["index"] for error in manifest.get("errors", [])})
         reader = PartReader()
         with self._results("parts") as response:
-            checked(response)
             for chunk in response.iter_bytes():
                 for part in reader.feed(chunk):
                     assembly.add(part)
@@ -258,7 +256,7 @@ class Job:
         return finished(assembly.outputs(), assembly.present, manifest), assembly.present, manifest
 
     def _results(self, form: str) -> Any:
-        return self._transport.stream(f"/api/v1/jobs/{self.id}/results", params={"format": form}, timeout=RESULTS_TIMEOUT_S)
+        return self._transport.opened(f"/api/v1/jobs/{self.id}/results", params={"format": form}, timeout=RESULTS_TIMEOUT_S)
 
     def _watch(self, deadline: float | None) -> None:
         with Progress(self.facts) as bar:

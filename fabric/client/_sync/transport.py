@@ -4,7 +4,7 @@
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,31 @@ class Transport:
         return found
 
     def stream(self, path: str, **options: Any) -> AbstractContextManager[httpx.Response]:
-        """A streamed GET; the caller reads it inside a `with` block and calls `checked` first."""
+        """A streamed GET, whatever its status; the caller reads it inside a `with` block and calls `checked` first."""
         return self._http.stream("GET", path, **options)
+
+    @contextmanager
+    def opened(self, path: str, **options: Any) -> Iterator[httpx.Response]:
+        """A streamed GET that has succeeded; until it has, trouble is put up with as by `send`.
+
+        Raises:
+            ApiError: the endpoint refused.
+            NotConnected: it could not be reached.
+        """
+        trouble = Trouble(OUTAGE_S_MAX if self._has_answered else 0.0)
+        while True:
+            try:
+                response = self._http.send(self._http.build_request("GET", path, **options), stream=True)
+            except httpx.TransportError as error:
+                self._bear(trouble, error)
+                continue
+            try:
+                if response.status_code not in RETRY_STATUSES or not trouble.is_bearable():
+                    yield checked(response)
+                    return
+            finally:
+                response.close()
+            time.sleep(trouble.pause_s(response.headers.get("Retry-After")))
 
     def put_signed(self, url: str, headers: dict[str, str], content: bytes | Path) -> None:
         """Upload to a signed URL; our own credential stays here.
