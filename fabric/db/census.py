@@ -26,15 +26,15 @@ UNION ALL SELECT 'providers', status, count(*) FROM providers GROUP BY status
 _MARKET = text("""
 SELECT
   (SELECT count(*) FROM providers WHERE status = 'online') AS providers_online,
-  (SELECT count(*) FROM slots s JOIN providers p ON p.id = s.provider_id
-    WHERE p.status = 'online' AND s.enabled AND p.agent_state -> 'holding' IS NULL) AS slots_online,
-  (SELECT coalesce(sum(s.rate_nanos_per_hour), 0) FROM slots s JOIN providers p ON p.id = s.provider_id
-    WHERE p.status = 'online' AND s.enabled AND p.agent_state -> 'holding' IS NULL) AS rates_nanos_per_hour,
+  offered.slots_online, offered.rates_nanos_per_hour,
   (SELECT count(DISTINCT (provider_id, slot)) FROM subtasks WHERE status = 'leased') AS slots_busy,
   (SELECT count(*) FROM models WHERE visibility = 'public' AND deleted_at IS NULL) AS models_public,
   (SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')) AS jobs_open,
   (SELECT count(*) FROM jobs WHERE id >= :since) AS jobs_day,
   (SELECT coalesce(sum(items_done), 0) FROM jobs WHERE id >= :since) AS items_day
+FROM (SELECT count(*) AS slots_online, coalesce(sum(s.rate_nanos_per_hour), 0) AS rates_nanos_per_hour
+        FROM slots s JOIN providers p ON p.id = s.provider_id
+       WHERE p.status = 'online' AND s.enabled AND p.agent_state -> 'holding' IS NULL) AS offered
 """)
 
 

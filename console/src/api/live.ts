@@ -189,7 +189,6 @@ function applyMachines(client: QueryClient, { changed, gone, whole }: MachinesEv
     const now = new Map(changed.map((machine) => [machine.id, machine]));
     client.setQueryData(key, { ...known, data: known.data.map((machine) => now.get(machine.id) ?? machine) });
   }
-  reread(client, "machines");
   workAgain(client, "machines");
 }
 

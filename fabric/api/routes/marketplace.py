@@ -11,7 +11,7 @@ from fabric.api.schemas.marketplace import OfferOut, PricesOut, PublicModelOut, 
 from fabric.catalog import registry
 from fabric.core.ids import UserId
 from fabric.db.census import market_counts
-from fabric.jobs.requirements import Format, has_runtime
+from fabric.jobs.capacity import asking_for
 from fabric.marketplace import prices, store
 
 NOBODY = UserId(int=0)  # owns no model, and so sees exactly the public ones
@@ -38,11 +38,8 @@ async def list_offers(
         wanted = None if model is None else await registry.find_version(reader, principal.user_id, model)
         offers = await store.open_offers(reader)
     if wanted is not None:
-        model_format = Format.of(wanted.inspection)
-        asking = (offer.asking(str(wanted.model_id)) for offer in offers if has_runtime(model_format, offer))
-        offers = sorted(
-            (o for o in asking if o is not None), key=lambda o: (o.rate_nanos_per_hour / o.speed, o.provider_id, o.slot)
-        )
+        asking = asking_for(offers, wanted)
+        offers = sorted(asking, key=lambda o: (o.rate_nanos_per_hour / o.speed, o.provider_id, o.slot))
     suiting = [o for o in offers if accelerator in {None, o.accelerator} and region in {None, o.region}]
     start = page.before_number or 0  # the cursor is a rank: offers come and go, and nothing better lasts
     ranked = list(enumerate(suiting, start=1))[start : start + page.fetch]

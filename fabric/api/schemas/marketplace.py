@@ -6,17 +6,16 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fabric.api.schemas.common import Body, Moment, Money
-from fabric.billing import pricing
 from fabric.catalog.registry import ModelVersion
 from fabric.core.ids import UserId
 from fabric.db.census import MarketCounts
+from fabric.jobs.capacity import MILLION, million_nanos
 from fabric.jobs.requirements import has_memory
 from fabric.marketplace.demand import FACTOR_MAX, FACTOR_MIN, FACTOR_STEP_PER_MINUTE
 from fabric.marketplace.device_table import DEVICES_MAX, NAME_CHARACTERS_MAX, WATTS_MAX
 from fabric.marketplace.offers import Offer
 from fabric.marketplace.prices import Prices
 
-MILLION = 1_000_000
 Usd = Annotated[str, Field(max_length=40, description='Decimal USD for an hour, such as "0.02".')]
 
 
@@ -74,10 +73,9 @@ class ItemPriceOut(Body):
     @classmethod
     def of(cls, offer: Offer, model: ModelVersion, *, is_own: bool) -> "ItemPriceOut":
         """Work it out."""
-        item_us = float(model.profile["item_us"]) / offer.speed
-        nanos = 0 if is_own else pricing.expected_nanos(offer.rate_nanos_per_hour, MILLION, item_us)
         return cls(
-            seconds=item_us / MILLION, price_per_million=Money.of(nanos),
+            seconds=float(model.profile["item_us"]) / offer.speed / MILLION,
+            price_per_million=Money.of(0 if is_own else million_nanos(offer, model)),
             fits=has_memory(int(model.profile["memory_bytes"]), offer),
         )  # fmt: skip
 
